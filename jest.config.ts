@@ -1,0 +1,20 @@
+import type { Config } from 'jest'
+
+/** One project per folder of test/; the folder says what a test needs (docs/architecture.md, "Tests"). */
+const folders = ['unit', 'contract', 'service']
+
+const config: Config = {
+  projects: folders.map((name) => ({
+    displayName: name,
+    testMatch: [`<rootDir>/test/${name}/**/*.test.ts`],
+    extensionsToTreatAsEsm: ['.ts'],
+    transform: {
+      '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
+    },
+    // Each local package links into node_modules; its sources are the ones beside it.
+    modulePathIgnorePatterns: ['<rootDir>/lakehouse'],
+    testTimeout: name === 'unit' ? 30_000 : 180_000,
+  })),
+}
+
+export default config

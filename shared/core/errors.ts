@@ -1,0 +1,114 @@
+/** What happens next after an error: who acts, and what the engine does (docs/architecture.md, "Errors"). */
+export type Remedy = 'fix' | 'retry' | 'resync' | 'quarantine' | 'report'
+
+/**
+ * Every way ingestion can fail. The comment of a code is its article in docs/runbook.md: the first sentence says what
+ * happened, the rest what to do. Codes are stable for ever; the word before the dot is the family.
+ */
+export const errorCodes = {
+  /** The command line was not understood. Run `lakeflow --help`, or the command with `--help`, and try again. */
+  'usage.invalid': 'fix',
+  /** A configuration file has an unknown key, a wrong type or a missing value. The message names the line and the nearest known key. */
+  'config.invalid': 'fix',
+  /** A `${env:}`, `${file:}` or `${secret:}` reference points at nothing. Set the variable, create the file, or store the secret. */
+  'config.secret_missing': 'fix',
+  /** The port is taken. Stop the other program, or choose another port with `--port`. */
+  'local.port_in_use': 'fix',
+
+  /** The source could not be reached. Nothing to do if it passes; otherwise check host, port, firewall and that the server runs. */
+  'source.unreachable': 'retry',
+  /** The source refused the credentials. Replace them in the connection, then run the pipeline again. */
+  'source.auth_rejected': 'fix',
+  /** The source's user lacks a right. The message names the right and the statement that grants it. */
+  'source.permission_denied': 'fix',
+  /** A selected table, column or object does not exist in the source. Correct the name, or drop it from the selection. */
+  'source.object_missing': 'fix',
+  /** The source asked us to slow down. Nothing to do; reads continue by themselves. */
+  'source.throttled': 'retry',
+  /** The source failed for a reason of its own. Reads are tried again; look at the source if it lasts. */
+  'source.unavailable': 'retry',
+  /** The source no longer has the changes after our cursor. The stream is being copied again in full. */
+  'source.position_lost': 'resync',
+  /** The source answered with something its documentation does not allow. Keep the message and report it. */
+  'source.protocol_violation': 'report',
+
+  /** A value does not fit its column's type. The row is in the quarantine table with the reason. */
+  'row.unrepresentable': 'quarantine',
+  /** More rows were quarantined than the pipeline allows. Fix the rows or the limit, then run the pipeline again. */
+  'row.quarantine_limit': 'fix',
+
+  /** Storage did not answer, or answered with a passing fault. Tried again by itself. */
+  'storage.unavailable': 'retry',
+  /** Storage is full. Free some space; the next run continues from the last commit. */
+  'storage.full': 'fix',
+  /** The lakehouse cannot be read or written with these rights. Grant them, or choose another place. */
+  'storage.permission_denied': 'fix',
+
+  /** The table uses a protocol version or feature this program does not know. Upgrade this program, or disable the feature. */
+  'table.unsupported_feature': 'fix',
+  /** The table's log breaks the Delta protocol. Restore the missing or damaged file the message names. */
+  'table.corrupt': 'fix',
+  /** There is no table at this name or version. The message lists what there is. */
+  'table.missing': 'fix',
+  /** The table changed in a way that this write cannot be laid on top of. The run is planned again from the new version. */
+  'table.schema_changed': 'retry',
+  /** The table exists and was not made by this pipeline. Choose another destination, or drop the table. */
+  'table.name_taken': 'fix',
+  /** Too many other writers won the race for the next version. Tried again by itself. */
+  'table.contended': 'retry',
+
+  /** Another process holds the lease of this stream. Wait for it, or stop it; a lease of a dead process expires by itself. */
+  'state.lease_held': 'retry',
+  /** The state store did not answer. Tried again by itself. */
+  'state.unavailable': 'retry',
+  /** Stored state could not be understood by this version. Upgrade, or run a full refresh of the stream. */
+  'state.invalid': 'fix',
+
+  /** The durable buffer of push did not answer. Producers hold their events and send them again by themselves. */
+  'queue.unavailable': 'retry',
+  /** The durable buffer of push is full. Producers are held back until it drains; free disk space if it lasts. */
+  'queue.full': 'retry',
+
+  /** A promise this program makes to itself was broken. Please report it with the stack. */
+  'bug.invariant': 'report',
+} as const satisfies Record<string, Remedy>
+
+export type ErrorCode = keyof typeof errorCodes
+
+export interface IngestErrorOptions {
+  /** The native error, translated once at the edge. */
+  cause?: unknown
+  /** With remedy `retry`: how long the other side asked us to wait, in milliseconds. */
+  retryAfterMs?: number
+}
+
+/**
+ * The one error class. The message is lower case and says what was got, what was wanted and what to change, in the
+ * user's words; it never holds a secret or row content.
+ */
+export class IngestError extends Error {
+  override readonly name = 'IngestError'
+  readonly code: ErrorCode
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: ErrorCode, message: string, options: IngestErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.retryAfterMs = options.retryAfterMs
+  }
+
+  get remedy(): Remedy {
+    return errorCodes[this.code]
+  }
+}
+
+/** The error as one of ours: itself, or `bug.invariant` around anything the edges failed to translate. */
+export function asIngestError(error: unknown): IngestError {
+  if (error instanceof IngestError) return error
+  return new IngestError('bug.invariant', error instanceof Error ? error.message : String(error), { cause: error })
+}
+
+/** Throws `bug.invariant` (report) unless the condition holds. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new IngestError('bug.invariant', message)
+}
