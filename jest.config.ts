@@ -11,6 +11,10 @@ const config: Config = {
     transform: {
       '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
     },
+    ...(name === 'service' && {
+      globalSetup: '<rootDir>/test/support/postgres-server.ts',
+      globalTeardown: '<rootDir>/test/support/postgres-server-stop.ts',
+    }),
     // Each local package links into node_modules; its sources are the ones beside it.
     modulePathIgnorePatterns: ['<rootDir>/lakehouse'],
     testTimeout: name === 'unit' ? 30_000 : 180_000,

@@ -14,6 +14,8 @@ export const errorCodes = {
   'config.secret_missing': 'fix',
   /** The port is taken. Stop the other program, or choose another port with `--port`. */
   'local.port_in_use': 'fix',
+  /** The built-in PostgreSQL, which the demo and the tests use, did not start. The message holds the server's own words. */
+  'local.postgres_failed': 'fix',
 
   /** The source could not be reached. Nothing to do if it passes; otherwise check host, port, firewall and that the server runs. */
   'source.unreachable': 'retry',
