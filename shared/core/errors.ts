@@ -71,6 +71,35 @@ export const errorCodes = {
   /** The durable buffer of push is full. Producers are held back until it drains; free disk space if it lasts. */
   'queue.full': 'retry',
 
+  /** A frame or request of the push protocol was not understood. Send what docs/protocol.md describes. */
+  'push.frame_invalid': 'fix',
+  /** The producer speaks a version of the push protocol this server does not. Upgrade the older of the two. */
+  'push.version_unsupported': 'fix',
+  /** A message, record or batch is over the server's limit, which the `opened` frame tells. Send smaller ones. */
+  'push.too_large': 'fix',
+  /** A batch begins after the next expected offset, so records in between are missing. Send every record in order. */
+  'push.offset_gap': 'fix',
+  /** A batch holds both old and new records. Resend whole batches, or begin at the expected offset. */
+  'push.offset_overlap': 'fix',
+  /** A batch holds another number of records than its `count` says. Count the records of the rows sent. */
+  'push.count_mismatch': 'fix',
+  /** There is no session of this id for this token and table, or it has expired. Begin a new session. */
+  'push.session_unknown': 'fix',
+  /** The session was resumed on another connection. Use one connection per session; the newest one goes on. */
+  'push.session_taken': 'fix',
+  /** A batch names a version of the table's schema that does not exist. Leave `schemaVersion` out, or name one the server told. */
+  'push.schema_version_unknown': 'fix',
+  /** No token, a wrong one or an expired one. Connect again with a token of the configured issuer. */
+  'push.unauthenticated': 'fix',
+  /** The token does not have this right on this table, or there is no such table. Ask for a token that has it. */
+  'push.not_permitted': 'fix',
+  /** The keys of the token issuer could not be read. Producers connect again by themselves; look at the issuer if it lasts. */
+  'push.issuer_unreachable': 'retry',
+  /** The token has as many sessions or sends as fast as it may. Producers are held back by themselves; raise the quota if it lasts. */
+  'push.quota_exceeded': 'retry',
+  /** The server is closing. Producers resume on another one, or on this one when it is back, by themselves. */
+  'push.draining': 'retry',
+
   /** A promise this program makes to itself was broken. Please report it with the stack. */
   'bug.invariant': 'report',
 } as const satisfies Record<string, Remedy>

@@ -1,0 +1,52 @@
+import { expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { addRange, type Intervals, missingFrom, overlaps, prefixEnd } from '../../../shared/push/intervals.ts'
+
+const range = fc.tuple(fc.nat(60), fc.nat(15)).map(([from, length]) => [from, from + length] as const)
+const ranges = fc.array(range, { maxLength: 12 })
+
+const build = (parts: readonly (readonly [number, number])[]) =>
+  parts.reduce<Intervals>((set, [from, to]) => addRange(set, from, to), [])
+
+const members = (set: Intervals) => new Set(set.flatMap(([from, to]) => offsets(from, to)))
+const offsets = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
+
+test('a set of ranges holds exactly the offsets of a set of numbers, disjoint, ascending and never touching', () => {
+  fc.assert(
+    fc.property(ranges, (parts) => {
+      const set = build(parts)
+
+      expect(members(set)).toEqual(new Set(parts.flatMap(([from, to]) => offsets(from, to))))
+      set.forEach(([from, to], i) => {
+        expect(from).toBeLessThan(to)
+        if (i > 0) expect(set[i - 1]![1]).toBeLessThan(from)
+      })
+    }),
+  )
+})
+
+test('missingFrom and overlaps agree with a set of numbers', () => {
+  fc.assert(
+    fc.property(ranges, range, (parts, [from, to]) => {
+      const set = build(parts)
+      const known = members(set)
+      const wanted = offsets(from, to)
+
+      expect(members(missingFrom(set, from, to))).toEqual(new Set(wanted.filter((offset) => !known.has(offset))))
+      expect(overlaps(set, from, to)).toBe(wanted.some((offset) => known.has(offset)))
+    }),
+  )
+})
+
+test('the prefix ends at the first offset that is missing', () => {
+  fc.assert(
+    fc.property(ranges, (parts) => {
+      const set = build(parts)
+      const known = members(set)
+      let first = 0
+      while (known.has(first)) first++
+
+      expect(prefixEnd(set)).toBe(first)
+    }),
+  )
+})
