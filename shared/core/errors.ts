@@ -45,6 +45,8 @@ export const errorCodes = {
   'storage.full': 'fix',
   /** The lakehouse cannot be read or written with these rights. Grant them, or choose another place. */
   'storage.permission_denied': 'fix',
+  /** A path leaves the lakehouse (`..`), has an empty or overlong part, or is the folder of another. Choose another name. */
+  'storage.path_invalid': 'fix',
 
   /** The table uses a protocol version or feature this program does not know. Upgrade this program, or disable the feature. */
   'table.unsupported_feature': 'fix',

@@ -1,15 +1,19 @@
 /**
- * Where bytes live. Paths are relative to the root, separated by `/`, without a leading slash; any UTF-8 name S3 allows.
- * Every write is atomic (readers see the whole object or none) and durable when its promise resolves. A read after a
- * resolved write sees it. All methods throw only IngestError: `storage.unavailable` (retry), `storage.full` (fix),
- * `storage.permission_denied` (fix). After `storage.unavailable` from a write, its outcome is unknown.
+ * Where bytes live. Paths are relative to the root, separated by `/`, without a leading slash; any UTF-8 name S3 allows
+ * but empty, `.` and `..` parts. No path may be another one's folder. Every write is atomic (readers see the whole
+ * object or none) and durable when its promise resolves. A read after a resolved write sees it. All methods throw only
+ * IngestError: `storage.unavailable` (retry), `storage.full`, `storage.permission_denied`, `storage.path_invalid` (fix).
+ * After `storage.unavailable` from a write, its outcome is unknown.
  */
 export interface Storage {
   /** For people and other engines: `file:///...` or `s3://bucket/prefix`, without a trailing slash. */
   readonly url: string
-  /** The whole object, or bytes [start, end) of it; undefined when there is none. A negative start counts from the end. */
+  /**
+   * The whole object, or bytes [start, end) of it; undefined when there is none. A negative start counts from the end and
+   * takes no `end`. A range that reaches outside the object is cut to it.
+   */
   get(path: string, range?: { start: number; end?: number }): Promise<Uint8Array | undefined>
-  /** The object with its version tag, for `putIfMatch`. */
+  /** The object with its version tag, for `putIfMatch`. Versions of equal bytes may share a tag. */
   getTagged(path: string): Promise<{ bytes: Uint8Array; tag: string } | undefined>
   /** Writes or overwrites. */
   put(path: string, bytes: Uint8Array): Promise<void>

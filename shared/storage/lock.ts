@@ -1,0 +1,51 @@
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { IngestError } from '../core/errors.ts'
+
+/** One holder at a time among all processes that name the same file. */
+export interface FileLock {
+  /** Runs `section`, which is synchronous so that the lock is held for microseconds. @throws IngestError `storage.unavailable` */
+  hold<T>(section: () => T): Promise<T>
+}
+
+/** How long to wait for other holders, which only a stopped process can exceed. */
+const waitMs = 30_000
+
+/**
+ * The lock is SQLite's write lock on a file that stays empty: Node has no flock of its own, and the kernel takes this one
+ * back the moment its process dies, so no lock is ever stale.
+ */
+export function fileLock(file: string): FileLock {
+  let database: DatabaseSync | undefined
+
+  return {
+    async hold(section) {
+      database ??= new DatabaseSync(file, { timeout: 0 })
+      for (let waited = 0; !acquired(database); ) {
+        if (waited > waitMs) {
+          throw new IngestError('storage.unavailable', `another process has held ${file} for ${waitMs / 1000} s`)
+        }
+        const pause = 1 + Math.random() * Math.min(20, waited)
+        await sleep(pause)
+        waited += pause
+      }
+      try {
+        return section()
+      } finally {
+        database.exec('ROLLBACK')
+      }
+    },
+  }
+}
+
+const busy = 5
+
+function acquired(database: DatabaseSync): boolean {
+  try {
+    database.exec('BEGIN IMMEDIATE')
+    return true
+  } catch (error) {
+    if ((error as { errcode?: number }).errcode === busy) return false
+    throw error
+  }
+}

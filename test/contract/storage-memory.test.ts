@@ -1,0 +1,4 @@
+import { memoryStorage } from '../../shared/storage/memory.ts'
+import { storageContract } from './storage.contract.ts'
+
+storageContract(async () => ({ storage: memoryStorage(), close: async () => {} }))
