@@ -61,6 +61,9 @@ export const errorCodes = {
   /** Too many other writers won the race for the next version. Tried again by itself. */
   'table.contended': 'retry',
 
+  /** A merge or query needs more memory than the engine may use. Raise its memory setting, or let runs commit more often. */
+  'engine.out_of_memory': 'fix',
+
   /** Another process holds the lease of this stream. Wait for it, or stop it; a lease of a dead process expires by itself. */
   'state.lease_held': 'retry',
   /** The state store did not answer. Tried again by itself. */
