@@ -17,6 +17,8 @@ export function fileError(error: unknown, doing: string): IngestError {
     case 'EPERM':
     case 'EROFS':
       return new IngestError('storage.permission_denied', message, { cause: error })
+    // EEXIST is a folder's name that a file has.
+    case 'EEXIST':
     case 'ENAMETOOLONG':
     case 'EISDIR':
     case 'ENOTDIR':

@@ -11,6 +11,9 @@ export interface FileLock {
 /** How long to wait for other holders, which only a stopped process can exceed. */
 const waitMs = 30_000
 
+/** SQLITE_BUSY */
+const busy = 5
+
 /**
  * The lock is SQLite's write lock on a file that stays empty: Node has no flock of its own, and the kernel takes this one
  * back the moment its process dies, so no lock is ever stale.
@@ -18,10 +21,31 @@ const waitMs = 30_000
 export function fileLock(file: string): FileLock {
   let database: DatabaseSync | undefined
 
+  function acquired(): boolean {
+    database ??= new DatabaseSync(file, { timeout: 0 })
+    try {
+      database.exec('BEGIN IMMEDIATE')
+      return true
+    } catch (error) {
+      if ((error as { errcode?: number }).errcode === busy) return false
+      // SQLite notices when the file it has open is no longer the one of that name: the next try opens it anew.
+      database.close()
+      database = undefined
+      throw error
+    }
+  }
+
   return {
     async hold(section) {
-      database ??= new DatabaseSync(file, { timeout: 0 })
-      for (let waited = 0; !acquired(database); ) {
+      let failed = false
+      for (let waited = 0; ; ) {
+        try {
+          if (acquired()) break
+        } catch (error) {
+          if (failed) throw error
+          failed = true
+          continue
+        }
         if (waited > waitMs) {
           throw new IngestError('storage.unavailable', `another process has held ${file} for ${waitMs / 1000} s`)
         }
@@ -32,20 +56,8 @@ export function fileLock(file: string): FileLock {
       try {
         return section()
       } finally {
-        database.exec('ROLLBACK')
+        database?.exec('ROLLBACK')
       }
     },
-  }
-}
-
-const busy = 5
-
-function acquired(database: DatabaseSync): boolean {
-  try {
-    database.exec('BEGIN IMMEDIATE')
-    return true
-  } catch (error) {
-    if ((error as { errcode?: number }).errcode === busy) return false
-    throw error
   }
 }
