@@ -1,0 +1,145 @@
+import type { ReadMode, SourceTable } from '../connector/connector.ts'
+import type { Filter } from '../connector/filter.ts'
+import { IngestError } from '../core/errors.ts'
+import type { ConnectorOptions } from './connector-options.ts'
+import { parseRowFilter, renameColumns } from './row-filter.ts'
+import { type SelectedTable, selectTables } from './select-tables.ts'
+import { SourceColumns } from './source-columns.ts'
+import type { PipelineSpec } from './spec.ts'
+
+/** One source table with everything a pipeline decided about it: what the sync engine reads and where it goes. */
+export interface ResolvedTable {
+  source: SourceTable
+  destination: TableName
+  /** In destination order. All of them are readable columns of the source. */
+  columns: readonly string[]
+  /** True when columns that appear in the source later are taken too. */
+  followsNewColumns: boolean
+  /** Columns that name a row; empty when nothing does. */
+  key: readonly string[]
+  /** Columns whose highest value is the newest version of a row; empty when the order of reading decides. */
+  sequenceBy: readonly string[]
+  /** In mode `query`: columns that only grow. */
+  cursorColumns: readonly string[]
+  scdType: 'SCD_TYPE_1' | 'SCD_TYPE_2' | 'APPEND_ONLY'
+  mode: ReadMode
+  filter?: Filter
+  /** In mode `query`: a row that matches counts as deleted. */
+  deletionCondition?: Filter
+  /** In mode `query`: compare all keys this often, to find rows deleted at the source. */
+  hardDeletionIntervalMs?: number
+  /** A change that cannot be followed is answered with a full refresh, at most this often. */
+  autoFullRefresh?: { minIntervalMs: number }
+  clusteringColumns: readonly string[]
+  tableProperties: Readonly<Record<string, string>>
+  sourceMetadataColumn?: string
+  connectorOptions?: ConnectorOptions
+}
+
+export interface TableName {
+  catalog: string
+  schema: string
+  table: string
+}
+
+/** `main.shop.orders`. */
+export const tableNameText = ({ catalog, schema, table }: TableName) => `${catalog}.${schema}.${table}`
+
+/**
+ * What a pipeline reads and where it goes: its spec laid over what discovery found. The notes say what was decided for
+ * the user.
+ *
+ * @throws IngestError `source.object_missing` (fix) for a table or column that is not there, `config.invalid` (fix) for a
+ * choice that cannot work
+ */
+export function resolvePipeline(
+  pipeline: PipelineSpec,
+  discovered: readonly SourceTable[],
+): { tables: ResolvedTable[]; notes: string[] } {
+  const notes: string[] = []
+  const tables = selectTables(pipeline, discovered).map((selected) => {
+    const named = `${selected.source.schema}.${selected.source.name}`
+    return resolveTable(selected, pipeline.ingestion_definition.connector_type, (text) =>
+      notes.push(`${named}: ${text}`),
+    )
+  })
+  return { tables, notes }
+}
+
+function resolveTable(
+  { source, destination, configuration, connectorOptions }: SelectedTable,
+  connectorType: 'CDC' | 'QUERY_BASED' | undefined,
+  note: (text: string) => void,
+): ResolvedTable {
+  const columns = new SourceColumns(source)
+  const query = configuration.query_based_connector_config ?? {}
+  const scdType = configuration.scd_type ?? 'SCD_TYPE_1'
+  const key = configuration.primary_keys?.map((name) => columns.find(name, 'primary_keys')) ?? source.key
+  const mode = chooseMode(source, connectorType, query.cursor_columns !== undefined, note)
+  const cursorColumns =
+    mode !== 'query'
+      ? []
+      : (query.cursor_columns?.map((name) => columns.find(name, 'cursor_columns')) ??
+        source.cursorCandidates.slice(0, 1))
+  const sequenceBy = configuration.sequence_by?.map((name) => columns.find(name, 'sequence_by')) ?? []
+  const filter = parsed(configuration.row_filter, 'row_filter', columns)
+  const deletionCondition = parsed(query.deletion_condition, 'deletion_condition', columns)
+  if (key.length === 0 && mode === 'query' && scdType !== 'APPEND_ONLY')
+    throw new IngestError(
+      'config.invalid',
+      `${columns.table} has no primary key, so its updates cannot be told from new rows; set primary_keys, or scd_type: APPEND_ONLY`,
+    )
+  const policy = configuration.auto_full_refresh_policy
+  const interval = query.hard_deletion_sync_min_interval_in_seconds
+  return {
+    source,
+    destination,
+    columns: columns.choose(configuration, [...key, ...cursorColumns, ...sequenceBy], note),
+    followsNewColumns: configuration.include_columns === undefined,
+    key,
+    sequenceBy,
+    cursorColumns,
+    scdType,
+    mode,
+    ...(filter && { filter }),
+    ...(deletionCondition && { deletionCondition }),
+    ...(interval !== undefined && { hardDeletionIntervalMs: interval * 1000 }),
+    ...(policy?.enabled && { autoFullRefresh: { minIntervalMs: (policy.min_interval_hours ?? 24) * 3_600_000 } }),
+    clusteringColumns: configuration.clustering_columns?.map((name) => columns.find(name, 'clustering_columns')) ?? [],
+    tableProperties: configuration.table_properties ?? {},
+    ...(configuration.source_metadata_column && { sourceMetadataColumn: configuration.source_metadata_column }),
+    ...(connectorOptions && { connectorOptions }),
+  }
+}
+
+function chooseMode(
+  source: SourceTable,
+  connectorType: 'CDC' | 'QUERY_BASED' | undefined,
+  hasCursor: boolean,
+  note: (text: string) => void,
+): ReadMode {
+  const offers = (mode: ReadMode) => source.modes.includes(mode)
+  if (connectorType === 'CDC') {
+    if (offers('cdc')) return 'cdc'
+    throw new IngestError(
+      'config.invalid',
+      `connector_type is CDC, and ${source.schema}.${source.name} can only be read as ${source.modes.join(' or ')}; see lakeflow check`,
+    )
+  }
+  if (hasCursor && offers('query')) return 'query'
+  const mode = source.modes.find(
+    (offered) =>
+      offered === 'snapshot' ||
+      (offered === 'query' && source.cursorCandidates.length > 0) ||
+      (offered === 'cdc' && connectorType === undefined),
+  )
+  if (mode === 'snapshot' && connectorType === 'QUERY_BASED')
+    note('no column can be a cursor, so it is read whole each time; name one in cursor_columns')
+  return mode ?? 'snapshot'
+}
+
+function parsed(text: string | undefined, what: string, columns: SourceColumns): Filter | undefined {
+  if (text === undefined) return undefined
+  const filter = parseRowFilter(text)
+  return renameColumns(filter, (name) => columns.find(name, what))
+}

@@ -1,0 +1,135 @@
+import type { SourceTable } from '../connector/connector.ts'
+import { IngestError } from '../core/errors.ts'
+import type { ConnectorOptions } from './connector-options.ts'
+import { didYouMean } from './nearest.ts'
+import type { TableName } from './resolve.ts'
+import type { PipelineSpec } from './spec.ts'
+import { mergeTableConfiguration, type TableConfiguration } from './table-configuration.ts'
+
+/** A chosen source table before its columns are decided. */
+export interface SelectedTable {
+  source: SourceTable
+  destination: TableName
+  configuration: TableConfiguration
+  connectorOptions?: ConnectorOptions
+}
+
+/**
+ * The source tables a pipeline's `objects` name, in their order. A table named by itself is taken out of the schema it
+ * belongs to, so that one table of a schema can be told apart.
+ *
+ * @throws IngestError `source.object_missing` (fix) for a table or schema that is not there,
+ * `config.invalid` (fix) when two go to one destination
+ */
+export function selectTables(pipeline: PipelineSpec, discovered: readonly SourceTable[]): SelectedTable[] {
+  const { objects } = pipeline.ingestion_definition
+  const named = new Set<SourceTable>()
+  const singles = objects.map((object) => {
+    if (object.schema) return undefined
+    const source = object.table
+      ? findTable(object.table, discovered)
+      : findTable({ source_table: object.report!.source_url }, discovered)
+    named.add(source)
+    return source
+  })
+  const selected = objects.flatMap((object, i) => {
+    const given = object.table ?? object.report
+    if (given) return [select(pipeline, given, singles[i]!)]
+    return schemaTables(object.schema!, discovered)
+      .filter((source) => !named.has(source))
+      .map((source) => select(pipeline, object.schema!, source))
+  })
+  refuseSharedDestinations(selected)
+  return selected
+}
+
+interface Chosen {
+  destination_catalog?: string | undefined
+  destination_schema?: string | undefined
+  destination_table?: string | undefined
+  table_configuration?: TableConfiguration | undefined
+  connector_options?: ConnectorOptions | undefined
+}
+
+function select(pipeline: PipelineSpec, chosen: Chosen, source: SourceTable): SelectedTable {
+  return {
+    source,
+    destination: {
+      catalog: chosen.destination_catalog ?? pipeline.catalog ?? 'main',
+      schema: chosen.destination_schema ?? pipeline.schema ?? pipeline.target ?? source.schema,
+      table: chosen.destination_table ?? source.name,
+    },
+    configuration: mergeTableConfiguration(
+      pipeline.ingestion_definition.table_configuration,
+      chosen.table_configuration,
+    ),
+    ...(chosen.connector_options && { connectorOptions: chosen.connector_options }),
+  }
+}
+
+interface WantedTable {
+  source_catalog?: string | undefined
+  source_schema?: string | undefined
+  source_table: string
+}
+
+function findTable(wanted: WantedTable, discovered: readonly SourceTable[]): SourceTable {
+  const inScope = discovered.filter(
+    (table) =>
+      (!wanted.source_catalog || !table.catalog || same(table.catalog, wanted.source_catalog)) &&
+      (!wanted.source_schema || same(table.schema, wanted.source_schema)),
+  )
+  const found = exactFirst(inScope, wanted.source_table, (table) => table.name)
+  if (found.length === 1) return found[0]!
+  const text = [wanted.source_schema, wanted.source_table].filter(Boolean).join('.')
+  if (found.length > 1) {
+    const places = found.map((table) => `${table.schema}.${table.name}`).join(', ')
+    throw new IngestError(
+      'config.invalid',
+      `source_table ${text} is in more than one place: ${places}; add source_schema`,
+    )
+  }
+  const near = didYouMean(
+    wanted.source_table,
+    inScope.map((table) => table.name),
+  )
+  const elsewhere = discovered.find((table) => same(table.name, wanted.source_table))
+  const hint = near || (elsewhere ? `; there is ${elsewhere.schema}.${elsewhere.name}` : '')
+  throw new IngestError('source.object_missing', `the source has no table ${text} that this user can see${hint}`)
+}
+
+function schemaTables(
+  wanted: { source_catalog?: string | undefined; source_schema: string },
+  discovered: readonly SourceTable[],
+): SourceTable[] {
+  const found = exactFirst(discovered, wanted.source_schema, (table) => table.schema).filter(
+    (table) => !wanted.source_catalog || !table.catalog || same(table.catalog, wanted.source_catalog),
+  )
+  if (found.length > 0) return found
+  const schemas = [...new Set(discovered.map((table) => table.schema))]
+  throw new IngestError(
+    'source.object_missing',
+    `the source has no table in schema ${wanted.source_schema} that this user can see${didYouMean(wanted.source_schema, schemas)}`,
+  )
+}
+
+/** Those whose name is the text itself, or when there is none, those that differ only in case. */
+function exactFirst<T>(items: readonly T[], text: string, nameOf: (item: T) => string): T[] {
+  const exact = items.filter((item) => nameOf(item) === text)
+  return exact.length > 0 ? exact : items.filter((item) => same(nameOf(item), text))
+}
+
+const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
+
+function refuseSharedDestinations(selected: readonly SelectedTable[]) {
+  const taken = new Map<string, SourceTable>()
+  for (const { source, destination } of selected) {
+    const name = `${destination.catalog}.${destination.schema}.${destination.table}`
+    const other = taken.get(name.toLowerCase())
+    if (other) {
+      const both = `${other.schema}.${other.name} and ${source.schema}.${source.name}`
+      throw new IngestError('config.invalid', `${both} would both go to ${name}; give one a destination_table`)
+    }
+    taken.set(name.toLowerCase(), source)
+  }
+}
