@@ -79,9 +79,10 @@ export const serverFrames = {
     type: z.literal('ack'),
     durable: offset,
     committed: offset,
-    /** Records that were left out, with the reason; at most 100, `rejectedCount` has them all. */
+    /** Every record that was left out, as ranges `[from, to)` of offsets. */
+    rejectedRanges: z.array(z.tuple([offset, offset])).optional(),
+    /** The reasons of the first 100 of them. */
     rejected: z.array(rejection).optional(),
-    rejectedCount: z.int().min(1).optional(),
   }),
   /** The table has a new schema. Batches from here on are validated against it. */
   schema: z.strictObject({ type: z.literal('schema'), schemaVersion: z.int().min(1), columns: z.array(column) }),

@@ -1,0 +1,6 @@
+export type { Compression } from './batch.ts'
+export type { Column, SocketClass } from './connection.ts'
+export { RejectedRecordsError, type Rejection, ZerobusError } from './errors.ts'
+export type { Spool, StreamOptions } from './options.ts'
+export { type SdkOptions, type TableProperties, ZerobusSdk } from './sdk.ts'
+export { ZerobusStream } from './stream.ts'
