@@ -23,6 +23,8 @@ export type PrimitiveKind =
   | 'timestamp_ntz'
   /** Any JSON value, kept as its text. A string column to other engines. */
   | 'variant'
+  /** Only null. Found in tables of others; never inside data files, and never made here. */
+  | 'void'
 
 export interface StructType {
   kind: 'struct'

@@ -1,0 +1,142 @@
+import { IngestError } from '../core/errors.ts'
+import type { Random } from '../core/random.ts'
+import { deltaSchemaText } from '../schema/delta-schema.ts'
+import { checkNames, findField, foldName } from '../schema/names.ts'
+import type { Field, Schema } from '../schema/types.ts'
+import type { Metadata, Protocol } from './actions.ts'
+import { logicalSchema, mapFields, mappingMode } from './column-mapping.ts'
+import { maxId, neededProtocol, withIds } from './new-table.ts'
+import type { TableSnapshot } from './table.ts'
+
+/** The parts of a `TableChange` that alter a table's columns or properties; `protocol` only where it must rise. */
+export interface Evolution {
+  metadata: Metadata
+  protocol?: Protocol
+  /** The columns after it. */
+  schema: Schema
+}
+
+/**
+ * The table with columns added at the end, each nullable: older files read as null there. A column whose name is there
+ * already, ignoring case, is passed over. Undefined when nothing is left to add.
+ */
+export function addColumns(table: TableSnapshot, columns: readonly Field[], random: Random): Evolution | undefined {
+  const fresh = columns.filter(({ name }) => !findField(table.schema.fields, name))
+  if (fresh.length === 0) return undefined
+  const mode = mappingMode(table.metadata)
+  // With column mapping a dropped column's data is still in old files under its physical name, so none is used twice.
+  const prepare = ({ physicalName: _, id: __, ...field }: Field): Field => ({
+    ...field,
+    ...(mode === 'none' ? {} : { physicalName: `col-${random.uuid()}` }),
+    type: mapFields(field.type, prepare),
+  })
+  return evolution(table, [...table.schema.fields, ...fresh.map((field) => ({ ...prepare(field), nullable: true }))])
+}
+
+/** The table with these top-level columns nullable. Undefined when they all are. */
+export function allowNull(table: TableSnapshot, columns: readonly string[]): Evolution | undefined {
+  const names = new Set(columns.map(foldName))
+  const strict = (field: Field) => !field.nullable && names.has(foldName(field.name))
+  if (!table.schema.fields.some(strict)) return undefined
+  return evolution(
+    table,
+    table.schema.fields.map((field) => (strict(field) ? { ...field, nullable: true } : field)),
+  )
+}
+
+/**
+ * The table with one top-level column under another name; data files stay. Turns column mapping by name on where it is
+ * off, which needs readers of version 2.
+ * @throws IngestError `config.invalid` (fix) when there is no such column, or one of the new name
+ */
+export function renameColumn(table: TableSnapshot, from: string, to: string): Evolution {
+  const column = topColumn(table, from)
+  const fields = mapped(table).map((field) => (field.name === column.name ? { ...field, name: to } : field))
+  const partitionColumns = table.metadata.partitionColumns.map((name) => (name === column.name ? to : name))
+  return evolution(table, fields, { partitionColumns })
+}
+
+/**
+ * The table without one top-level column; its data stays in the files, unseen. Turns column mapping by name on where it
+ * is off, which needs readers of version 2.
+ * @throws IngestError `config.invalid` (fix) when there is no such column, or the table is partitioned by it
+ */
+export function dropColumn(table: TableSnapshot, name: string): Evolution {
+  const column = topColumn(table, name)
+  if (table.metadata.partitionColumns.includes(column.name)) {
+    throw new IngestError(
+      'config.invalid',
+      `the table is partitioned by ${column.name}, so the column cannot be dropped`,
+    )
+  }
+  return evolution(
+    table,
+    mapped(table).filter((field) => field.name !== column.name),
+  )
+}
+
+/** The table with properties set, or unset where null; raises the protocol as they need. */
+export function setProperties(table: TableSnapshot, properties: Readonly<Record<string, string | null>>): Evolution {
+  const configuration = Object.fromEntries(
+    Object.entries({ ...table.metadata.configuration, ...properties }).filter(([, value]) => value !== null),
+  ) as Record<string, string>
+  const metadata = { ...table.metadata, configuration }
+  return withProtocol(table, metadata, table.schema)
+}
+
+/** The table with other columns altogether: for a swap of all files in the same commit. Field ids are never used again. */
+export function replaceColumns(table: TableSnapshot, schema: Schema, random: Random): Evolution {
+  const mode = mappingMode(table.metadata)
+  const prepare = ({ id: _, physicalName: __, ...field }: Field): Field => ({
+    ...field,
+    ...(mode === 'none' ? {} : { physicalName: `col-${random.uuid()}` }),
+    type: mapFields(field.type, prepare),
+  })
+  return evolution(table, schema.fields.map(prepare))
+}
+
+function topColumn(table: TableSnapshot, name: string): Field {
+  const column = findField(table.schema.fields, name)
+  if (column) return column
+  throw new IngestError(
+    'config.invalid',
+    `the table ${table.root} has no column ${name}; it has ${table.schema.fields.map((field) => field.name).join(', ')}`,
+  )
+}
+
+/** The fields with a physical name each. */
+function mapped(table: TableSnapshot): readonly Field[] {
+  return mappingMode(table.metadata) === 'none' ? withIds(table.schema, true).fields : table.schema.fields
+}
+
+function evolution(table: TableSnapshot, fields: readonly Field[], change: Partial<Metadata> = {}): Evolution {
+  checkNames({ fields })
+  const isMapped = fields.some((field) => field.physicalName !== undefined)
+  const before = Math.max(
+    maxId(table.schema),
+    Number(table.metadata.configuration['delta.columnMapping.maxColumnId'] ?? 0),
+  )
+  const schema = withIds({ fields }, isMapped, before)
+  const metadata: Metadata = {
+    ...table.metadata,
+    ...change,
+    schemaString: deltaSchemaText(schema),
+    configuration: isMapped
+      ? {
+          ...table.metadata.configuration,
+          'delta.columnMapping.mode': table.metadata.configuration['delta.columnMapping.mode'] ?? 'name',
+          'delta.columnMapping.maxColumnId': String(Math.max(before, maxId(schema))),
+        }
+      : table.metadata.configuration,
+  }
+  return withProtocol(table, metadata, schema)
+}
+
+function withProtocol(table: TableSnapshot, metadata: Metadata, schema: Schema): Evolution {
+  const protocol = neededProtocol(table.protocol, metadata, schema)
+  return {
+    metadata,
+    ...(protocol === table.protocol ? {} : { protocol }),
+    schema: logicalSchema(metadata, table.root),
+  }
+}

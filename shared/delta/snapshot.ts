@@ -1,0 +1,96 @@
+import { IngestError } from '../core/errors.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { CommitInfo } from './actions.ts'
+import { commitInfoOf, commitTimestamp, hasInCommitTimestamps, readCommit } from './commit-info.ts'
+import { findSegment, type LogSegment, listLog } from './log-segment.ts'
+import { decodeActions } from './log-text.ts'
+import { readCheckpoint } from './read-checkpoint.ts'
+import type { TableSnapshot } from './table.ts'
+import { TableState } from './table-state.ts'
+import { versionAt } from './time-travel.ts'
+
+export interface ReadOptions {
+  /** This version instead of the newest. */
+  version?: number
+  /** The newest version that is not younger than this. */
+  timestampMs?: number
+  /** A snapshot of the same table from before: only commits after it are read. Ignored with the other options. */
+  after?: TableSnapshot
+}
+
+/** Log cleanup may take files between our listing and our reading; then the log is looked at again. */
+const MAX_READS = 3
+
+/**
+ * A table at its newest version, or as it was. Undefined when there is no table at `root`.
+ * @throws IngestError `table.missing` for a version or time that is not there, `table.corrupt` for a log with a gap or
+ *   without protocol or metadata, `table.unsupported_feature` naming what is not understood (all fix)
+ */
+export async function readSnapshot(
+  storage: Storage,
+  root: string,
+  options: ReadOptions = {},
+): Promise<TableSnapshot | undefined> {
+  const { version, timestampMs, after } = options
+  if (timestampMs !== undefined) {
+    const found = await versionAt(storage, root, timestampMs)
+    return found === undefined ? undefined : readSnapshot(storage, root, { version: found })
+  }
+  if (after && version === undefined) {
+    const tail = await readTail(storage, after)
+    if (tail) return tail
+  }
+  for (let read = 1; ; read++) {
+    const segment = await findSegment(storage, root, version)
+    if (!segment) return undefined
+    const snapshot = await replay(storage, root, segment)
+    if (snapshot) return snapshot
+    if (read === MAX_READS) {
+      throw new IngestError('table.corrupt', `files of the log of the table ${root} vanish while it is read; try again`)
+    }
+  }
+}
+
+async function replay(storage: Storage, root: string, segment: LogSegment): Promise<TableSnapshot | undefined> {
+  const state = new TableState(root)
+  if (segment.checkpoint) {
+    const actions = await readCheckpoint(storage, root, segment.checkpoint)
+    if (!actions) return undefined
+    state.apply(actions)
+  }
+  let info: CommitInfo | undefined
+  for (const { path } of segment.commits) {
+    const bytes = await storage.get(path)
+    if (!bytes) return undefined
+    const actions = decodeActions(bytes, path)
+    state.apply(actions)
+    info = commitInfoOf(actions)
+  }
+  const configuration = state.metadata?.configuration
+  if (segment.commits.length === 0 && hasInCommitTimestamps(configuration)) {
+    info = commitInfoOf((await readCommit(storage, root, segment.version)) ?? [])
+  }
+  return state.snapshot(segment.version, commitTimestamp(configuration, info, segment.modifiedAtMs))
+}
+
+/** The newest version from what came after a snapshot; undefined when that is not in the log any more, or has a gap. */
+async function readTail(storage: Storage, after: TableSnapshot): Promise<TableSnapshot | undefined> {
+  const entries = await listLog(storage, after.root, after.version)
+  const commits = entries.filter(({ file }) => file.kind === 'commit')
+  // Without its own version's file the snapshot may be of a table that was dropped and made again.
+  if (commits[0]?.file.version !== after.version) return undefined
+  const newer = commits.slice(1)
+  if (newer.length === 0) return after
+  if (newer.some(({ file }, index) => file.version !== after.version + 1 + index)) return undefined
+  const state = new TableState(after.root, after)
+  let info: CommitInfo | undefined
+  for (const { path } of newer) {
+    const bytes = await storage.get(path)
+    if (!bytes) return undefined
+    const actions = decodeActions(bytes, path)
+    state.apply(actions)
+    info = commitInfoOf(actions)
+  }
+  const { file, modifiedAtMs } = newer.at(-1)!
+  return state.snapshot(file.version, commitTimestamp(state.metadata?.configuration, info, modifiedAtMs))
+}
