@@ -1,3 +1,4 @@
+import { compareBytes } from '../core/byte-order.ts'
 import type { LogicalType } from '../schema/types.ts'
 
 /**
@@ -46,21 +47,8 @@ export function parseValue(text: string, type: LogicalType): Comparable | undefi
 
 /** Negative, zero or positive as `a` is before, at or after `b`. Strings are in the order of their UTF-8 bytes. */
 export function compareValues(a: Comparable, b: Comparable): number {
-  if (typeof a === 'string' && typeof b === 'string') return compareText(a, b)
+  if (typeof a === 'string' && typeof b === 'string') return compareBytes(a, b)
   return a < b ? -1 : a > b ? 1 : 0
-}
-
-/** UTF-16 order differs from UTF-8 order only where a surrogate meets a unit from U+E000 on. */
-function compareText(a: string, b: string): number {
-  const length = Math.min(a.length, b.length)
-  for (let at = 0; at < length; at++) {
-    const [left, right] = [a.charCodeAt(at), b.charCodeAt(at)]
-    if (left === right) continue
-    const [surrogateLeft, surrogateRight] = [left >= 0xd800 && left <= 0xdfff, right >= 0xd800 && right <= 0xdfff]
-    if (surrogateLeft !== surrogateRight) return surrogateLeft ? 1 : -1
-    return left - right
-  }
-  return a.length - b.length
 }
 
 /** `2.5` at scale 2 is 250; exponents are read as well. Undefined for more digits after the point than the scale holds. */

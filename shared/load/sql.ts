@@ -24,6 +24,8 @@ export function sqlType(type: LogicalType): string {
     case 'short':
       return 'SMALLINT'
     case 'integer':
+    // Only ever null, so any type will do.
+    case 'void':
       return 'INTEGER'
     case 'long':
       return 'BIGINT'

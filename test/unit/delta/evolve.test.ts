@@ -1,0 +1,102 @@
+import { expect, test } from '@jest/globals'
+import { commit } from '../../../shared/delta/commit.ts'
+import {
+  addColumns,
+  allowNull,
+  dropColumn,
+  type Evolution,
+  renameColumn,
+  setProperties,
+} from '../../../shared/delta/evolve.ts'
+import { readSnapshot } from '../../../shared/delta/snapshot.ts'
+import type { TableSnapshot } from '../../../shared/delta/table.ts'
+import { column, emptyTable, shopSchema, testPorts } from '../../support/delta.ts'
+
+const ports = testPorts()
+
+async function evolved(table: TableSnapshot, { schema: _, ...change }: Evolution): Promise<TableSnapshot> {
+  await commit(table, { operation: 'CHANGE', ...change, reads: 'nothing' }, ports)
+  return (await readSnapshot(ports.storage, table.root))!
+}
+
+test('columns are added at the end, nullable, with ids never used before', async () => {
+  const table = await emptyTable(ports, { root: 'add' })
+
+  const after = await evolved(table, addColumns(table, [column('ID'), column('price', 'double', false)], ports.random)!)
+
+  expect(after.schema.fields.map(({ name, id, nullable }) => [name, id, nullable])).toEqual([
+    ['id', 1, false],
+    ['name', 2, true],
+    ['price', 3, true],
+  ])
+  expect(after.protocol).toEqual({ minReaderVersion: 1, minWriterVersion: 2 })
+  expect(addColumns(after, [column('Price')], ports.random)).toBeUndefined()
+})
+
+test('a column can be made nullable', async () => {
+  const table = await emptyTable(ports, { root: 'nullable' })
+
+  const after = await evolved(table, allowNull(table, ['ID'])!)
+
+  expect(after.schema.fields[0]).toMatchObject({ name: 'id', nullable: true })
+  expect(allowNull(after, ['id'])).toBeUndefined()
+})
+
+test('rename and drop turn column mapping on and leave data files as they are', async () => {
+  const table = await emptyTable(ports, { root: 'rename', schema: { fields: [...shopSchema.fields, column('old')] } })
+
+  let after = await evolved(table, renameColumn(table, 'NAME', 'title'))
+  after = await evolved(after, dropColumn(after, 'old'))
+
+  expect(after.schema.fields.map(({ name, physicalName, id }) => [name, physicalName, id])).toEqual([
+    ['id', 'id', 1],
+    ['title', 'name', 2],
+  ])
+  expect(after.protocol).toEqual({
+    minReaderVersion: 2,
+    minWriterVersion: 7,
+    writerFeatures: ['appendOnly', 'columnMapping', 'invariants'],
+  })
+  expect(after.metadata.configuration['delta.columnMapping.maxColumnId']).toBe('3')
+  expect(after.metadata.id).toBe(table.metadata.id)
+})
+
+test('a column of a dropped name does not bring old data back', async () => {
+  const table = await emptyTable(ports, { root: 'again', columnMapping: true })
+
+  let after = await evolved(table, dropColumn(table, 'name'))
+  after = await evolved(after, addColumns(after, [column('name', 'string')], ports.random)!)
+
+  const { physicalName, id } = after.schema.fields[1]!
+  expect([physicalName === 'name', id]).toEqual([false, 3])
+})
+
+test('what cannot be changed is said', async () => {
+  const table = await emptyTable(ports, { root: 'refused', partitionColumns: ['name'] })
+
+  expect(() => dropColumn(table, 'other')).toThrow('has no column other; it has id, name')
+  expect(() => dropColumn(table, 'name')).toThrow('partitioned by name')
+  expect(() => renameColumn(table, 'name', 'ID')).toThrow('differ only in case')
+})
+
+test.each([
+  [
+    'delta.enableChangeDataFeed',
+    { minReaderVersion: 1, writerFeatures: ['appendOnly', 'changeDataFeed', 'invariants'] },
+  ],
+  ['delta.enableDeletionVectors', { minReaderVersion: 3, readerFeatures: ['deletionVectors'] }],
+  ['delta.enableInCommitTimestamps', { minReaderVersion: 1 }],
+])('the property %s raises the protocol no more than it must', async (property, wanted) => {
+  const table = await emptyTable(ports, { root: property })
+
+  const after = await evolved(table, setProperties(table, { [property]: 'true' }))
+
+  expect(after.protocol).toMatchObject({ minWriterVersion: 7, ...wanted })
+  expect(setProperties(after, { [property]: null }).metadata.configuration).toEqual({})
+})
+
+test('a column of timestamps without zone asks for its feature', async () => {
+  const table = await emptyTable(ports, { root: 'ntz', schema: { fields: [column('at', 'timestamp_ntz')] } })
+
+  expect(table.protocol).toMatchObject({ minReaderVersion: 3, readerFeatures: ['timestampNtz'] })
+})

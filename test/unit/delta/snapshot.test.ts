@@ -1,0 +1,155 @@
+import { expect, test } from '@jest/globals'
+import { commit } from '../../../shared/delta/commit.ts'
+import { commitPath, lastCheckpointPath, logFolder } from '../../../shared/delta/log-files.ts'
+import { readSnapshot } from '../../../shared/delta/snapshot.ts'
+import { history } from '../../../shared/delta/time-travel.ts'
+import { memoryStorage } from '../../../shared/storage/memory.ts'
+import { bytes, committed, emptyTable, logEntry, testPorts } from '../../support/delta.ts'
+
+const append = (path: string) => ({ operation: 'WRITE', add: [logEntry(path)], reads: 'nothing' as const })
+
+async function tableOf(...paths: string[]) {
+  const ports = testPorts()
+  let table = await emptyTable(ports)
+  for (const path of paths) table = committed(await commit(table, append(path), ports))
+  return { ports, table }
+}
+
+test('no log is no table', async () => {
+  expect(await readSnapshot(memoryStorage(), 'shop')).toBeUndefined()
+  expect(await history(memoryStorage(), 'shop')).toEqual([])
+})
+
+test('what a commit returns is what a reader sees', async () => {
+  const { ports, table } = await tableOf('a', 'b', 'c')
+
+  const read = await readSnapshot(ports.storage, 'shop')
+
+  expect(read).toEqual({ ...table, timestampMs: read!.timestampMs })
+  expect([...read!.files.keys()]).toEqual(['a', 'b', 'c'])
+})
+
+test('a cached snapshot is brought up to date from the new commits alone', async () => {
+  const { ports, table } = await tableOf('a')
+  const later = committed(await commit(committed(await commit(table, append('b'), ports)), append('c'), ports))
+  const reads: string[] = []
+  const counting = { ...ports.storage, get: (path: string) => (reads.push(path), ports.storage.get(path)) }
+
+  const read = await readSnapshot(counting, 'shop', { after: table })
+
+  expect(read!.files).toEqual(later.files)
+  expect(reads).toEqual([commitPath('shop', 2), commitPath('shop', 3)])
+  expect([...table.files.keys()]).toEqual(['a'])
+})
+
+test('earlier versions are read by number, and one that is not there is named with those that are', async () => {
+  const { ports } = await tableOf('a', 'b')
+
+  expect((await readSnapshot(ports.storage, 'shop', { version: 1 }))!.files.size).toBe(1)
+  await expect(readSnapshot(ports.storage, 'shop', { version: 9 })).rejects.toThrow('there are versions 0 to 2')
+})
+
+test('earlier versions are read by time', async () => {
+  let now = 1_000
+  const storage = memoryStorage({ clock: { now: () => now, sleep: async () => {} } })
+  const ports = testPorts(storage)
+  let table = await emptyTable(ports)
+  for (now of [2_000, 3_000]) table = committed(await commit(table, append(`at-${now}`), ports))
+
+  expect((await readSnapshot(storage, 'shop', { timestampMs: 2_500 }))!.version).toBe(1)
+  expect((await readSnapshot(storage, 'shop', { timestampMs: 9_000 }))!.version).toBe(2)
+  await expect(readSnapshot(storage, 'shop', { timestampMs: 10 })).rejects.toThrow(/no version as old as 1970/)
+})
+
+test('in-commit timestamps count instead of the times of files, and grow whatever the clock does', async () => {
+  const ports = testPorts()
+  let table = await emptyTable(ports, { properties: { 'delta.enableInCommitTimestamps': 'true' } })
+  const stopped = { ...ports, clock: { ...ports.clock, now: () => 5 } }
+  table = committed(await commit(table, append('a'), stopped))
+
+  const times = (await history(ports.storage, 'shop')).map(({ timestampMs }) => timestampMs)
+
+  expect(times).toEqual([times[1]! + 1, times[1]!])
+  expect((await readSnapshot(ports.storage, 'shop', { timestampMs: times[1]! }))!.version).toBe(0)
+  expect((await readSnapshot(ports.storage, 'shop'))!.timestampMs).toBe(table.timestampMs)
+})
+
+test('a missing commit is named', async () => {
+  const { ports } = await tableOf('a', 'b', 'c')
+  await ports.storage.delete([commitPath('shop', 2)])
+
+  await expect(readSnapshot(ports.storage, 'shop')).rejects.toThrow(commitPath('shop', 2))
+  await ports.storage.delete([commitPath('shop', 0)])
+  await expect(readSnapshot(ports.storage, 'shop')).rejects.toThrow(commitPath('shop', 0))
+})
+
+test.each(['not json', '{"version":"x"}', '{"version":77}'])(
+  'a _last_checkpoint of %s is passed over: it is only a hint',
+  async (hint) => {
+    const { ports, table } = await tableOf('a')
+    await ports.storage.put(lastCheckpointPath('shop'), bytes(hint))
+
+    expect((await readSnapshot(ports.storage, 'shop'))!.files).toEqual(table.files)
+  },
+)
+
+test('a line that is no JSON is named with its file', async () => {
+  const { ports } = await tableOf('a')
+  await ports.storage.put(commitPath('shop', 1), bytes('{"commitInfo":{}}\n{"add":'))
+
+  await expect(readSnapshot(ports.storage, 'shop')).rejects.toThrow(`line 2 of ${commitPath('shop', 1)}`)
+})
+
+test.each(['protocol', 'metaData'])('a log without %s is refused', async (kind) => {
+  const storage = memoryStorage()
+  const other =
+    kind === 'protocol' ? { metaData: { id: '1', configuration: {} } } : { protocol: { minReaderVersion: 1 } }
+  await storage.put(commitPath('shop', 0), bytes(JSON.stringify(other)))
+
+  await expect(readSnapshot(storage, 'shop')).rejects.toMatchObject({
+    code: 'table.corrupt',
+    message: expect.stringContaining(`has no ${kind} action`),
+  })
+})
+
+test('compacted commits are read instead of what they hold', async () => {
+  const { ports, table } = await tableOf('a', 'b', 'c', 'd')
+  const range = `${logFolder('shop')}${'1'.padStart(20, '0')}.${'3'.padStart(20, '0')}.compacted.json`
+  await ports.storage.put(
+    range,
+    bytes(['a', 'b', 'c'].map((path) => JSON.stringify({ add: logEntry(path) })).join('\n')),
+  )
+  const reads: string[] = []
+  const counting = { ...ports.storage, get: (path: string) => (reads.push(path), ports.storage.get(path)) }
+
+  const read = await readSnapshot(counting, 'shop')
+
+  expect([...read!.files.keys()]).toEqual([...table.files.keys()])
+  expect(reads).toEqual([lastCheckpointPath('shop'), commitPath('shop', 0), range, commitPath('shop', 4)])
+})
+
+test('an add and its remove meet however their paths are written', async () => {
+  const ports = testPorts()
+  let table = await emptyTable(ports)
+  const add = [logEntry('/data/with%20space/p@%23h'), logEntry('part%2D1'), logEntry('s3://bucket/x')]
+  table = committed(await commit(table, { operation: 'WRITE', add, reads: 'nothing' }, ports))
+  const remove = [logEntry('file:///data/with space/p@%23h'), logEntry('part-1'), logEntry('s3a://bucket/x')]
+
+  table = committed(await commit(table, { operation: 'DELETE', remove, reads: 'table' }, ports))
+
+  expect(table.files.size).toBe(0)
+  expect(table.tombstones.size).toBe(3)
+})
+
+test.each([
+  [{ minReaderVersion: 99, minWriterVersion: 99 }, 'reader version 99'],
+  [{ minReaderVersion: 3, minWriterVersion: 7, readerFeatures: ['variantType', 'columnMapping'] }, 'variantType'],
+])('a table that needs %o is refused by name', async (protocol, name) => {
+  const { ports } = await tableOf('a')
+  await ports.storage.put(commitPath('shop', 2), bytes(JSON.stringify({ protocol })))
+
+  await expect(readSnapshot(ports.storage, 'shop')).rejects.toMatchObject({
+    code: 'table.unsupported_feature',
+    message: expect.stringContaining(name),
+  })
+})
