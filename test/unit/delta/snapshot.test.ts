@@ -4,6 +4,7 @@ import { commitPath, lastCheckpointPath, logFolder } from '../../../shared/delta
 import { readSnapshot } from '../../../shared/delta/snapshot.ts'
 import { history } from '../../../shared/delta/time-travel.ts'
 import { memoryStorage } from '../../../shared/storage/memory.ts'
+import type { Storage } from '../../../shared/storage/storage.ts'
 import { bytes, committed, emptyTable, logEntry, testPorts } from '../../support/delta.ts'
 
 const append = (path: string) => ({ operation: 'WRITE', add: [logEntry(path)], reads: 'nothing' as const })
@@ -13,6 +14,15 @@ async function tableOf(...paths: string[]) {
   let table = await emptyTable(ports)
   for (const path of paths) table = committed(await commit(table, append(path), ports))
   return { ports, table }
+}
+
+function counted(storage: Storage) {
+  const reads: string[] = []
+  const get = (path: string) => {
+    reads.push(path)
+    return storage.get(path)
+  }
+  return { reads, storage: { ...storage, get } }
 }
 
 test('no log is no table', async () => {
@@ -32,10 +42,9 @@ test('what a commit returns is what a reader sees', async () => {
 test('a cached snapshot is brought up to date from the new commits alone', async () => {
   const { ports, table } = await tableOf('a')
   const later = committed(await commit(committed(await commit(table, append('b'), ports)), append('c'), ports))
-  const reads: string[] = []
-  const counting = { ...ports.storage, get: (path: string) => (reads.push(path), ports.storage.get(path)) }
+  const { reads, storage } = counted(ports.storage)
 
-  const read = await readSnapshot(counting, 'shop', { after: table })
+  const read = await readSnapshot(storage, 'shop', { after: table })
 
   expect(read!.files).toEqual(later.files)
   expect(reads).toEqual([commitPath('shop', 2), commitPath('shop', 3)])
@@ -119,10 +128,9 @@ test('compacted commits are read instead of what they hold', async () => {
     range,
     bytes(['a', 'b', 'c'].map((path) => JSON.stringify({ add: logEntry(path) })).join('\n')),
   )
-  const reads: string[] = []
-  const counting = { ...ports.storage, get: (path: string) => (reads.push(path), ports.storage.get(path)) }
+  const { reads, storage } = counted(ports.storage)
 
-  const read = await readSnapshot(counting, 'shop')
+  const read = await readSnapshot(storage, 'shop')
 
   expect([...read!.files.keys()]).toEqual([...table.files.keys()])
   expect(reads).toEqual([lastCheckpointPath('shop'), commitPath('shop', 0), range, commitPath('shop', 4)])
