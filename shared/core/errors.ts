@@ -75,6 +75,8 @@ export const errorCodes = {
   'queue.unavailable': 'retry',
   /** The durable buffer of push is full. Producers are held back until it drains; free disk space if it lasts. */
   'queue.full': 'retry',
+  /** A file of the durable buffer of push is damaged before its end. Restore the file the message names, or move it away and lose its events. */
+  'queue.corrupt': 'fix',
 
   /** A frame or request of the push protocol was not understood. Send what docs/protocol.md describes. */
   'push.frame_invalid': 'fix',

@@ -1,12 +1,17 @@
 /**
  * The durable buffer of push. A record is durable when `send` resolves, and is received at least once, in no promised
- * order, until it is deleted. Throws `queue.unavailable` (retry) or `queue.full` (retry: back-pressure).
+ * order, until it is deleted. Throws only IngestError: `queue.unavailable` (retry), after which the outcome of a `send` is
+ * unknown, or `queue.full` (retry: back-pressure), after which nothing was accepted.
  */
 export interface Queue {
-  /** Appends records; all are durable when it resolves. Calls made at the same time may share one fsync. */
+  /** Takes records over; all are durable when it resolves. Calls made at the same time may share one fsync. */
   send(records: readonly QueueRecord[]): Promise<void>
-  /** Up to `maxBytes` of records, each with a receipt. What is not deleted within `visibilityMs` comes again. */
+  /**
+   * Up to `maxBytes` of bodies (but a first record however large), each with a receipt; empty when there is none now. What
+   * is not deleted within `visibilityMs` comes again.
+   */
   receive(options: { maxBytes: number; maxRecords: number; visibilityMs: number }): Promise<ReceivedRecord[]>
+  /** Forgets these records. A receipt of a record that is gone is no error. After a crash a deleted record may come again. */
   delete(receipts: readonly string[]): Promise<void>
   /** Records and bytes not yet deleted. */
   depth(): Promise<{ records: number; bytes: number }>
@@ -14,7 +19,7 @@ export interface Queue {
 }
 
 export interface QueueRecord {
-  /** Records of one group (a table) are received together where the queue can. */
+  /** Records of one group (a table) are received together where the queue can. At most 1,000 bytes. */
   group: string
   /** Small header of the sender: session, offsets, schema version. */
   header: Readonly<Record<string, string | number>>

@@ -61,3 +61,19 @@ export function fileLock(file: string): FileLock {
     },
   }
 }
+
+/**
+ * Takes the lock for as long as the process lives or until the returned function is called; undefined when another process
+ * has it. @throws the native error of SQLite
+ */
+export function holdFile(file: string): (() => void) | undefined {
+  const database = new DatabaseSync(file, { timeout: 0 })
+  try {
+    database.exec('BEGIN IMMEDIATE')
+    return () => database.close()
+  } catch (error) {
+    database.close()
+    if ((error as { errcode?: number }).errcode === busy) return undefined
+    throw error
+  }
+}

@@ -18,3 +18,14 @@ export async function runChild<T>(script: string, ...args: string[]): Promise<T>
   if (child.exitCode !== 0) throw new Error(`${script} ended with ${child.exitCode ?? child.signalCode}: ${output}`)
   return JSON.parse(output)
 }
+
+/** Runs a script by way of a line of sh, in which `exec "$0" "$@"` starts it. Returns its exit code and what it printed. */
+export async function runShell(line: string, script: string, ...args: string[]) {
+  const command = [process.execPath, join(import.meta.dirname, '..', script), ...args]
+  const child = spawn('sh', ['-c', line, ...command], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '--disable-warning=ExperimentalWarning' },
+  })
+  const [output] = await Promise.all([text(child.stdout), once(child, 'exit')])
+  return { code: child.exitCode, output }
+}

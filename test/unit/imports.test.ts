@@ -14,7 +14,7 @@ const mayImport: Record<string, readonly string[]> = {
   columnar: ['core', 'schema'],
   storage: ['core'],
   state: ['core'],
-  queue: ['core'],
+  queue: ['core', 'storage'],
   delta: ['core', 'schema', 'columnar', 'storage'],
   load: ['core', 'schema', 'columnar', 'storage', 'state', 'delta'],
   connector: ['core', 'schema'],
