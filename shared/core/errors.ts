@@ -56,6 +56,10 @@ export const errorCodes = {
   'table.missing': 'fix',
   /** The table changed in a way that this write cannot be laid on top of. The run is planned again from the new version. */
   'table.schema_changed': 'retry',
+  /** A source column has a type now that the table's column cannot hold. The stream is being copied again in full. */
+  'table.type_changed': 'resync',
+  /** The table no longer holds what was committed to it: it was dropped, or restored to an older version. The stream is being copied again in full. */
+  'table.rewound': 'resync',
   /** The table exists and was not made by this pipeline. Choose another destination, or drop the table. */
   'table.name_taken': 'fix',
   /** Too many other writers won the race for the next version. Tried again by itself. */
