@@ -1,3 +1,4 @@
+import { physicalName } from '../delta/column-mapping.ts'
 import type { Field, LogicalType } from '../schema/types.ts'
 
 /** `a"b` -> `"a""b"` */
@@ -10,9 +11,6 @@ export const columns = (names: readonly string[], of = ''): string =>
 /** `a."k" = b."k" and ...` */
 export const sameKey = (names: readonly string[], a: string, b: string): string =>
   names.map((name) => `${a}.${quoted(name)} = ${b}.${quoted(name)}`).join(' and ')
-
-/** The name of a column inside data files. */
-export const physicalName = (field: Field): string => field.physicalName ?? field.name
 
 /** The engine's type that Parquet writes as the Delta type (Delta protocol, "Primitive Types"). */
 export function sqlType(type: LogicalType): string {

@@ -1,0 +1,105 @@
+import type { Clock } from '../core/clock.ts'
+import { IngestError } from '../core/errors.ts'
+import type { Random } from '../core/random.ts'
+import type { AddFile } from '../delta/actions.ts'
+import type { TableChange, TableSnapshot } from '../delta/table.ts'
+import { findField } from '../schema/names.ts'
+import type { Field } from '../schema/types.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { StagedFile } from './changes.ts'
+import type { Engine } from './engine.ts'
+import { type Replacement, replaceRows } from './rewrite.ts'
+import { remember } from './sidecar.ts'
+import { foldUpserts } from './upsert.ts'
+import { openWorkspace } from './workspace.ts'
+
+/** How changes are laid on a table. Names are the table's column names. */
+export interface MergeSpec {
+  mode: 'SCD_TYPE_1' | 'SCD_TYPE_2'
+  /** At least one. */
+  keys: readonly string[]
+  /**
+   * Columns that order the changes of a key, compared left to right: the highest wins whatever the arrival order. None:
+   * the order of arrival.
+   */
+  sequenceBy: readonly string[]
+  /** How long a delete with a sequence is remembered, to turn away older changes that come late. Default a week. */
+  tombstoneRetentionMs?: number
+}
+
+const TOMBSTONE_RETENTION_MS = 7 * 86_400_000
+
+export interface MergePorts {
+  storage: Storage
+  engine: Engine
+  clock: Clock
+  random: Random
+}
+
+export interface MergeResult {
+  /** Without `txn`. */
+  change: TableChange
+  counts: MergeCounts
+}
+
+export interface MergeCounts extends Omit<Replacement, 'add' | 'remove'> {
+  filesRewritten: number
+  filesAdded: number
+  /** Changes without a key or a sequence. */
+  rejected: number
+}
+
+/**
+ * The change that lays staged changes on a table. The table's files are only read and new ones only written: nothing is
+ * visible before the change is committed, and calling again after a conflict or a crash is safe.
+ *
+ * @throws IngestError `config.invalid` (fix) for a key or sequence column the table does not have
+ * @throws IngestError `engine.out_of_memory` (fix), `storage.unavailable` (retry)
+ */
+export async function merge(
+  table: TableSnapshot,
+  staged: readonly StagedFile[],
+  spec: MergeSpec,
+  { storage, engine, ...ports }: MergePorts,
+): Promise<MergeResult> {
+  const keys = columnsOf(table, spec.keys, 'primary_keys')
+  const sequence = columnsOf(table, spec.sequenceBy, 'sequence_by')
+  if (table.metadata.partitionColumns.length > 0) {
+    throw new IngestError(
+      'table.unsupported_feature',
+      `the table ${table.root} is partitioned, and changes by key are only laid on unpartitioned tables; drop the partitions, or use APPEND_ONLY`,
+    )
+  }
+  return engine.session(async (session) => {
+    const work = await openWorkspace(session, storage, table)
+    const { rejected, memories } = await foldUpserts(work, staged, keys, sequence)
+    const { add, remove, ...counts } = await replaceRows(work, keys, ports)
+    if (memories) await remember(work, memories, ports, spec.tombstoneRetentionMs ?? TOMBSTONE_RETENTION_MS)
+    return {
+      change: mergeChange(add, remove, spec),
+      counts: { ...counts, rejected, filesRewritten: remove.length, filesAdded: add.length },
+    }
+  })
+}
+
+function mergeChange(add: readonly AddFile[], remove: readonly AddFile[], spec: MergeSpec): TableChange {
+  return {
+    operation: 'MERGE',
+    operationParameters: { predicate: JSON.stringify(spec.keys), scdType: spec.mode },
+    add,
+    remove,
+    reads: 'table',
+  }
+}
+
+function columnsOf(table: TableSnapshot, names: readonly string[], setting: string): Field[] {
+  return names.map((name) => {
+    const field = findField(table.schema.fields, name)
+    if (field) return field
+    const known = table.schema.fields.map((each) => each.name).join(', ')
+    throw new IngestError(
+      'config.invalid',
+      `${setting} names the column "${name}", which the table ${table.root} does not have; it has ${known}`,
+    )
+  })
+}

@@ -1,0 +1,67 @@
+import { join } from 'node:path'
+import type { FinishedFile } from '../columnar/batch-writer.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Random } from '../core/random.ts'
+import type { AddFile } from '../delta/actions.ts'
+import { addFile } from '../delta/stats.ts'
+import type { Field } from '../schema/types.ts'
+import { type ColumnStatistics, leafStats } from './copy-stats.ts'
+import { storeFile } from './local-files.ts'
+import { fieldIds, literal } from './sql.ts'
+import type { Workspace } from './workspace.ts'
+
+/** A file is closed and the next one begun at about this size. */
+const TARGET_BYTES = 128 << 20
+
+export interface WrittenFile extends FinishedFile {
+  /** Relative to the table's root. */
+  name: string
+}
+
+/**
+ * Writes a relation as Parquet files under the table's root: durable, and in no log yet. No rows, no file. The relation
+ * has exactly the columns `fields`, in order and by physical name. The engine's COPY writes them (decision 0010).
+ */
+export async function writeFiles(
+  work: Workspace,
+  relation: string,
+  { random }: { random: Random },
+  { fields = work.fields, folder = '' }: { fields?: readonly Field[]; folder?: string } = {},
+): Promise<WrittenFile[]> {
+  const { session, storage, table } = work
+  const ids = fieldIds(fields)
+  const written = await session.rows(
+    `copy (${relation}) to ${literal(join(session.folder, `out-${random.uuid()}`))} (format parquet, compression snappy,
+      return_stats, write_empty_file false, file_size_bytes '${TARGET_BYTES}B'${ids ? `, field_ids ${ids}` : ''})`,
+  )
+  const files: WrittenFile[] = []
+  for (const row of written) {
+    const name = `${folder}part-${random.uuid()}.snappy.parquet`
+    await storeFile(storage, `${table.root}/${name}`, String(row.filename))
+    files.push({
+      name,
+      rows: Number(row.count),
+      sizeBytes: Number(row.file_size_bytes),
+      rejected: 0,
+      stats: leafStats(fields, statisticsOf(row.column_statistics)),
+    })
+  }
+  return files
+}
+
+/** Files of the table's own columns as what a commit adds. */
+export function addFiles(work: Workspace, files: readonly WrittenFile[], { clock }: { clock: Clock }): AddFile[] {
+  const { schema, metadata } = work.table
+  return files.map((file) => addFile(file.name, file, schema, metadata, { modificationTimeMs: clock.now() }))
+}
+
+type JsMap = readonly { key: unknown; value: unknown }[]
+
+function statisticsOf(map: unknown): Map<string, ColumnStatistics> {
+  return new Map(
+    (map as JsMap).map(({ key, value }) => [
+      String(key),
+      new Map((value as JsMap).map((entry) => [String(entry.key), String(entry.value)])),
+    ]),
+  )
+}
