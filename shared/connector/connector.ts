@@ -70,6 +70,8 @@ export interface Selection {
   parallelism: number
   /** Name of the pipeline: for slots, publications, application names. */
   owner: string
+  /** Called with what a user should know about the rows, such as rows that cannot be read this way. */
+  notice?(text: string): void
 }
 
 export type Stream = SnapshotStream | ChangeStream
@@ -108,6 +110,6 @@ export interface ChangeStream extends StreamBase {
   changes(after: Json): AsyncIterable<Message<Json>>
   /** The engine has durably committed everything up to this cursor; the source may forget it. */
   acknowledge?(cursor: Json): Promise<void>
-  /** Mode `query`: every key that exists now, for finding deletes. */
+  /** Mode `query`: every key that exists now, for finding deletes. Rows and blocks hold the key's columns only, in the key's order. */
   keys?(): AsyncIterable<Message<Json>>
 }

@@ -21,6 +21,8 @@ export const errorCodes = {
   'source.unreachable': 'retry',
   /** The source refused the credentials. Replace them in the connection, then run the pipeline again. */
   'source.auth_rejected': 'fix',
+  /** No encrypted connection that both sides accept. Correct the TLS settings of the connection or of the server. */
+  'source.tls_rejected': 'fix',
   /** The source's user lacks a right. The message names the right and the statement that grants it. */
   'source.permission_denied': 'fix',
   /** A selected table, column or object does not exist in the source. Correct the name, or drop it from the selection. */

@@ -1,0 +1,5 @@
+import type { Connector } from '../connector/connector.ts'
+import { postgres } from './postgres/postgres.ts'
+
+/** Every built-in connector. A new one is its folder and a line here. */
+export const connectors: readonly Connector[] = [postgres]
