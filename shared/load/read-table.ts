@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto'
+import { symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { IngestError } from '../core/errors.ts'
+import type { AddFile } from '../delta/actions.ts'
+import { mappingMode, physicalName } from '../delta/column-mapping.ts'
+import { type ScanFile, scanFile } from '../delta/scan.ts'
+import type { TableSnapshot } from '../delta/table.ts'
+import type { Field, LogicalType } from '../schema/types.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Session } from './engine.ts'
+import { localFile } from './local-files.ts'
+import { findColumn, type ParquetNode, parquetColumns } from './parquet-tree.ts'
+import { literal, quoted, sqlType } from './sql.ts'
+
+export interface ReadTableOptions {
+  /** Only these files of the snapshot. Default: all. */
+  files?: Iterable<AddFile>
+  /** Only these columns, in this order. Default: all. */
+  columns?: readonly Field[]
+  /** Adds `__file` (the file's key in the snapshot) and `__row` (its position in the file, from 0). */
+  positions?: boolean
+}
+
+/** A file with the path the engine opens and the columns it has. */
+interface OpenFile extends ScanFile {
+  path: string
+  nodes: readonly ParquetNode[]
+}
+
+const PATH = '__path'
+/** Up to this many deleted rows are part of the statement's text; more go through a file. */
+const INLINE_ROWS = 1000
+
+/**
+ * A SELECT that gives a table's rows: logical column names and types, NULL where a file does not have a column, partition
+ * values as columns, deleted rows left out, columns found by name or id as the table maps them. It stays valid as long as
+ * the session. Files that are not on a disk of this machine are copied to the session's folder.
+ *
+ * @throws IngestError `table.corrupt` (fix) naming a file that is missing or not Parquet
+ */
+export async function readTableSql(
+  session: Session,
+  storage: Storage,
+  table: TableSnapshot,
+  options: ReadTableOptions = {},
+): Promise<string> {
+  const fields = options.columns ?? table.schema.fields
+  const files: OpenFile[] = []
+  for (const add of options.files ?? table.files.values()) {
+    const file = await scanFile(storage, table, add)
+    files.push({ ...file, path: await openPath(storage, file, session.folder), nodes: [] })
+  }
+  if (files.length === 0 || fields.length === 0) return noRows(fields, options)
+  const nodes = await parquetColumns(
+    session,
+    files.map(({ path }) => path),
+  ).catch((cause) => {
+    throw new IngestError('table.corrupt', `a data file of the table ${table.root} is missing or damaged: ${cause}`, {
+      cause,
+    })
+  })
+  // Files of one shape are read by one scan.
+  const groups = new Map<string, OpenFile[]>()
+  for (const file of files) {
+    file.nodes = nodes.get(file.path) ?? []
+    const shape = JSON.stringify([file.nodes, file.deletedRows.length > 0])
+    const group = groups.get(shape)
+    if (group) group.push(file)
+    else groups.set(shape, [file])
+  }
+  const selects: string[] = []
+  for (const group of groups.values()) selects.push(await groupSql(session, table, group, fields, options))
+  return selects.join('\nunion all\n')
+}
+
+async function groupSql(
+  session: Session,
+  table: TableSnapshot,
+  files: readonly OpenFile[],
+  fields: readonly Field[],
+  options: ReadTableOptions,
+): Promise<string> {
+  const byId = mappingMode(table.metadata) === 'id'
+  const partitions = fields.filter(({ name }) => table.metadata.partitionColumns.includes(name))
+  const [nodes, deletes] = [files[0]!.nodes, files[0]!.deletedRows.length > 0]
+  const outputs = fields.map((field) => {
+    if (partitions.includes(field)) return `p.${quoted(field.name)}`
+    const node = findColumn(nodes, field, byId)
+    return `${node ? converted(`f.${quoted(node.name)}`, node, field.type, byId) : nullOf(field.type)} as ${quoted(field.name)}`
+  })
+  if (options.positions) outputs.push('p."__file"', 'f.file_row_number as "__row"')
+  const needsPath = deletes || partitions.length > 0 || options.positions
+  const settings = [
+    'hive_partitioning = false',
+    ...(needsPath ? [`filename = '${PATH}'`] : []),
+    ...(deletes || options.positions ? ['file_row_number = true'] : []),
+  ]
+  const list = files.map(({ path }) => literal(path)).join(', ')
+  let from = `read_parquet([${list}], ${settings.join(', ')}) as f`
+  if (partitions.length > 0 || options.positions) {
+    const lookup = ['"__file"', quoted(PATH), ...partitions.map(({ name }) => quoted(name))]
+    const rows = files.map((file) => {
+      const values = partitions.map((field) => partitionSql(field, file.add.partitionValues[physicalName(field)]))
+      return `(${[literal(file.key), literal(file.path), ...values].join(', ')})`
+    })
+    from += ` join (values ${rows.join(', ')}) as p(${lookup.join(', ')}) on f.${quoted(PATH)} = p.${quoted(PATH)}`
+  }
+  if (deletes) {
+    const deleted = await deletedSql(session, files)
+    from += ` anti join ${deleted} as d(path, row) on f.${quoted(PATH)} = d.path and f.file_row_number = d.row`
+  }
+  return `select ${outputs.join(', ')} from ${from}`
+}
+
+/** A column of a file as the table's type. Casts to the type a column already has cost nothing. */
+function converted(value: string, node: ParquetNode, type: LogicalType, byId: boolean, depth = 0): string {
+  if (type.kind === 'struct' && node.shape === 'struct') {
+    const fields = type.fields.map((field) => {
+      const inner = findColumn(node.children, field, byId)
+      const got = inner
+        ? converted(`struct_extract(${value}, ${literal(inner.name)})`, inner, field.type, byId, depth)
+        : nullOf(field.type)
+      return `${quoted(field.name)} := ${got}`
+    })
+    // A null struct must stay null, not become a struct of nulls.
+    return `case when ${value} is null then null else struct_pack(${fields.join(', ')}) end`
+  }
+  const [only] = type.kind === 'struct' && type.fields.length === 1 ? type.fields : []
+  if (only) {
+    // The list element that the engine took the struct for: see `elementOf`.
+    return `struct_pack(${quoted(only.name)} := ${converted(value, node, only.type, byId, depth)})`
+  }
+  if (type.kind === 'array' && node.shape === 'list') {
+    const item = `x${depth}`
+    return `list_transform(${value}, lambda ${item}: ${converted(item, node.children[0]!, type.element, byId, depth + 1)})`
+  }
+  if (type.kind === 'map' && node.shape === 'map') {
+    const item = `x${depth}`
+    const [key, held] = node.children as [ParquetNode, ParquetNode]
+    const entry = `struct_pack(k := ${converted(`${item}.key`, key, type.key, byId, depth + 1)}, v := ${converted(`${item}.value`, held, type.value, byId, depth + 1)})`
+    return `case when ${value} is null then null else map_from_entries(list_transform(map_entries(${value}), lambda ${item}: ${entry})) end`
+  }
+  if (type.kind === 'void') return nullOf(type)
+  const isText = type.kind === 'string' || type.kind === 'variant'
+  return `cast(${node.isBlob && isText ? `decode(${value})` : value} as ${logicalSqlType(type)})`
+}
+
+const nullOf = (type: LogicalType) => `cast(null as ${logicalSqlType(type)})`
+
+/** The engine's type with the table's own names inside structs. */
+function logicalSqlType(type: LogicalType): string {
+  switch (type.kind) {
+    case 'struct':
+      return `STRUCT(${type.fields.map((field) => `${quoted(field.name)} ${logicalSqlType(field.type)}`).join(', ')})`
+    case 'array':
+      return `${logicalSqlType(type.element)}[]`
+    case 'map':
+      return `MAP(${logicalSqlType(type.key)}, ${logicalSqlType(type.value)})`
+    default:
+      return sqlType(type)
+  }
+}
+
+/** A partition value from its text; empty text is null for every type (Delta protocol, "Partition Value Serialization"). */
+function partitionSql(field: Field, text: string | null | undefined): string {
+  if (text == null || text === '') return nullOf(field.type)
+  return field.type.kind === 'binary' ? `encode(${literal(text)})` : `cast(${literal(text)} as ${sqlType(field.type)})`
+}
+
+async function deletedSql(session: Session, files: readonly OpenFile[]): Promise<string> {
+  const total = files.reduce((sum, { deletedRows }) => sum + deletedRows.length, 0)
+  if (total <= INLINE_ROWS) {
+    const rows = files.flatMap(({ path, deletedRows }) => deletedRows.map((row) => `(${literal(path)}, ${row})`))
+    return `(values ${rows.join(', ')})`
+  }
+  const file = join(session.folder, `deleted-${randomUUID()}.csv`)
+  const lines = files.map(({ deletedRows }, index) => deletedRows.map((row) => `${index},${row}\n`).join(''))
+  await writeFile(file, lines.join(''))
+  const paths = `[${files.map(({ path }) => literal(path)).join(', ')}]`
+  return `(select ${paths}[file + 1], row from read_csv(${literal(file)}, header = false, columns = {file: 'BIGINT', row: 'BIGINT'}))`
+}
+
+/** Where the engine finds the bytes of a file. It takes some characters of a path for a pattern, so those get a link. */
+async function openPath(storage: Storage, file: ScanFile, folder: string): Promise<string> {
+  const path = await localPath(storage, file, folder)
+  if (!/[*?[\]{}]/.test(path)) return path
+  const link = join(folder, `${randomUUID()}.parquet`)
+  await symlink(path, link)
+  return link
+}
+
+async function localPath(storage: Storage, { location, add }: ScanFile, folder: string): Promise<string> {
+  if ('storagePath' in location) return await localFile(storage, location.storagePath, folder)
+  if (location.url.startsWith('file://')) return location.url.slice('file://'.length)
+  throw new IngestError(
+    'table.unsupported_feature',
+    `the data file ${add.path} is outside of the lakehouse; copy the table into it`,
+  )
+}
+
+function noRows(fields: readonly Field[], { positions }: ReadTableOptions): string {
+  const outputs = fields.map((field) => `${nullOf(field.type)} as ${quoted(field.name)}`)
+  if (positions) outputs.push('cast(null as VARCHAR) as "__file"', 'cast(null as BIGINT) as "__row"')
+  return `select ${outputs.length > 0 ? outputs.join(', ') : 'null as "no columns"'} where false`
+}

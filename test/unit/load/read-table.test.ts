@@ -1,0 +1,169 @@
+import { join } from 'node:path'
+import { afterAll, expect, test } from '@jest/globals'
+import { commit } from '../../../shared/delta/commit.ts'
+import { writeDeletionVectors } from '../../../shared/delta/deletion-vector.ts'
+import { encodePath, fileKey } from '../../../shared/delta/file-path.ts'
+import type { TableSnapshot } from '../../../shared/delta/table.ts'
+import { openEngine } from '../../../shared/load/engine.ts'
+import { type ReadTableOptions, readTableSql } from '../../../shared/load/read-table.ts'
+import { parseTypeText } from '../../../shared/schema/type-text.ts'
+import type { Field } from '../../../shared/schema/types.ts'
+import { diskStorage } from '../../../shared/storage/disk.ts'
+import { committed, emptyTable, logEntry, testPorts } from '../../support/delta.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
+
+const { folder, remove } = await temporaryFolder()
+const engine = await openEngine({ scratch: join(folder, 'scratch') })
+const ports = testPorts(diskStorage(folder))
+let tables = 0
+
+afterAll(async () => {
+  engine.close()
+  await remove()
+})
+
+const field = (name: string, type: string, more: Partial<Field> = {}): Field => ({
+  name,
+  type: parseTypeText(type),
+  nullable: true,
+  ...more,
+})
+
+/** A table with one file a SELECT, each written by the engine. */
+async function tableOf(
+  fields: readonly Field[],
+  files: readonly { select: string; name?: string; copy?: string; partitionValues?: Record<string, string | null> }[],
+  options: { partitionColumns?: string[]; columnMapping?: boolean; properties?: Record<string, string> } = {},
+): Promise<TableSnapshot> {
+  const root = `table-${++tables}`
+  const table = await emptyTable(ports, { root, schema: { fields }, ...options })
+  const add = []
+  for (const [index, { select, name = `${index}.parquet`, copy = '', partitionValues = {} }] of files.entries()) {
+    await engine.session(({ run }) => run(`copy (${select}) to '${join(folder, root, name)}' (format parquet${copy})`))
+    add.push(logEntry(encodePath(name), { partitionValues }))
+  }
+  return committed(await commit(table, { operation: 'WRITE', add, reads: 'nothing' }, ports))
+}
+
+const read = (table: TableSnapshot, options?: ReadTableOptions) =>
+  engine.session(async (session) => session.rows(await readTableSql(session, ports.storage, table, options)))
+
+test('a column that a file does not have is null, a wider type is cast, and names ignore case', async () => {
+  const table = await tableOf(
+    [field('id', 'long'), field('name', 'string'), field('price', 'decimal(12,4)')],
+    [
+      { select: 'select 1::tinyint as ID, 1.5::decimal(4,2) as price' },
+      { select: "select 2::bigint as id, 'b'::blob as name, 2.25::decimal(12,4) as price" },
+    ],
+  )
+
+  expect(await read(table)).toEqual([
+    { id: 1n, name: null, price: 1.5 },
+    { id: 2n, name: 'b', price: 2.25 },
+  ])
+})
+
+test('structs, lists and maps grow with the table, also inside one another', async () => {
+  const table = await tableOf(
+    [
+      field('a', 'struct<x:long,new:string,list:array<struct<y:long,z:string>>>'),
+      field('m', 'map<string,struct<v:long,w:long>>'),
+    ],
+    [
+      { select: "select {x: 1, list: [{y: 2}, null]} as a, map {'k': {v: 3}} as m" },
+      { select: 'select null::struct(x int) as a, null::map(varchar, struct(v int)) as m' },
+    ],
+  )
+
+  expect(await read(table)).toEqual([
+    {
+      a: { x: 1n, new: null, list: [{ y: 2n, z: null }, null] },
+      m: [{ key: 'k', value: { v: 3n, w: null } }],
+    },
+    { a: null, m: null },
+  ])
+})
+
+test('partition values are columns of their types, empty and null are null, and odd paths are found', async () => {
+  const at = (day: string | null, kind: string) => ({ day, kind })
+  const table = await tableOf(
+    [field('id', 'long'), field('day', 'date'), field('kind', 'string')],
+    [
+      { select: 'select 1 as id', name: 'a [x]*?.parquet', partitionValues: at('2026-01-02', 'it\'s "=%') },
+      { select: "select 2 as id, 'in the file' as kind", name: 'b%20 #.parquet', partitionValues: at(null, '') },
+    ],
+    { partitionColumns: ['day', 'kind'] },
+  )
+
+  expect(await read(table)).toEqual([
+    { id: 1n, day: new Date('2026-01-02'), kind: 'it\'s "=%' },
+    { id: 2n, day: null, kind: null },
+  ])
+})
+
+test('columns are found by physical name, and by id where the table says so', async () => {
+  const mapped = [field('new name', 'long', { id: 1, physicalName: 'col-1' })]
+  const select = 'select 7::bigint as "col-1", 8::bigint as "new name"'
+  const byName = await tableOf(mapped, [{ select }], { columnMapping: true })
+  const byId = await tableOf(mapped, [{ select, copy: ', field_ids {"col-1": 9, "new name": 1}' }, { select }], {
+    columnMapping: true,
+  })
+  const configuration = { ...byId.metadata.configuration, 'delta.columnMapping.mode': 'id' }
+
+  expect(await read(byName)).toEqual([{ 'new name': 7n }])
+  expect(await read({ ...byId, metadata: { ...byId.metadata, configuration } })).toEqual([
+    { 'new name': 8n },
+    { 'new name': null },
+  ])
+})
+
+test.each([5, 3000])('%i rows of a deletion vector are left out', async (count) => {
+  const select = 'select range as id from range(10000)'
+  const table = await tableOf([field('id', 'long')], [{ select }, { select }], {
+    properties: { 'delta.enableDeletionVectors': 'true' },
+  })
+  const [file] = [...table.files.values()]
+  const rows = Array.from({ length: count }, (_, index) => index * 3)
+  const [deletionVector] = await writeDeletionVectors(ports.storage, table.root, [rows], ports.random)
+  const change = { operation: 'DELETE', remove: [file!], add: [{ ...file!, deletionVector: deletionVector! }] }
+  const after = committed(await commit(table, { ...change, reads: 'table' }, ports))
+
+  const ids = (await read(after)).map(({ id }) => Number(id))
+
+  expect(ids).toHaveLength(20_000 - count)
+  expect(ids.filter((id) => id % 3 === 0 && id < count * 3)).toHaveLength(count)
+})
+
+test('rows come with their place in the table where asked', async () => {
+  const select = 'select range as id from range(2)'
+  const table = await tableOf([field('id', 'long')], [{ select }, { select }])
+  const [, second] = [...table.files.values()]
+
+  expect(await read(table, { files: [second!], positions: true })).toEqual([
+    { id: 0n, __file: fileKey(second!), __row: 0n },
+    { id: 1n, __file: fileKey(second!), __row: 1n },
+  ])
+})
+
+test('a table without files has its columns', async () => {
+  const table = await tableOf([field('id', 'long'), field('tags', 'array<string>')], [])
+
+  const columns = await engine.session(async (session) =>
+    session.rows(`describe ${await readTableSql(session, ports.storage, table)}`),
+  )
+
+  expect(columns.map((column) => [column.column_name, column.column_type])).toEqual([
+    ['id', 'BIGINT'],
+    ['tags', 'VARCHAR[]'],
+  ])
+})
+
+test('a missing data file is named', async () => {
+  const table = await tableOf([field('id', 'long')], [{ select: 'select 1 as id' }])
+  await ports.storage.delete([`${table.root}/0.parquet`])
+
+  await expect(read(table)).rejects.toMatchObject({
+    code: 'table.corrupt',
+    message: expect.stringContaining('0.parquet'),
+  })
+})
