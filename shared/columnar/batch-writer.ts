@@ -1,4 +1,6 @@
 import type { Row } from '../core/change.ts'
+import type { Schema } from '../schema/types.ts'
+import { ParquetWriter } from './parquet-writer.ts'
 
 /** How a batch is read and written. Every field has a default; see the README's table of measurements for why. */
 export interface BatchOptions {
@@ -18,6 +20,8 @@ export interface BatchOptions {
   binary?: 'base64' | 'hex'
   /** Accept "NaN", "Infinity" and "-Infinity" for float and double. Default true. */
   nonFinite?: boolean
+  /** A longer record is rejected as `too_large`. Default 64 MiB. */
+  maxRecordBytes?: number
   csv?: CsvDialect
 }
 
@@ -46,6 +50,7 @@ export interface Rejection {
 
 /** Exact bounds of one leaf column, as typed values: bigint for integers, dates (days), timestamps (microseconds) and unscaled decimals. */
 export interface LeafStats {
+  /** The column's path in the Parquet file: physical names, with `list.element` and `key_value.key` where it repeats. */
   path: readonly string[]
   nulls: number
   min?: bigint | number | string | boolean
@@ -82,4 +87,13 @@ export interface BatchWriter {
   takeRejected(): Rejection[]
   /** Ends the last record and the file; the last bytes are then in `take`. The writer must not be used after it. */
   finish(): FinishedFile
+}
+
+/**
+ * A writer of one Parquet file with the columns of `schema`.
+ *
+ * It holds one instance of the kernel until `finish`. A writer that is dropped without it is collected as garbage.
+ */
+export function createBatchWriter(schema: Schema, options: BatchOptions = {}): BatchWriter {
+  return new ParquetWriter(schema, options)
 }

@@ -1,0 +1,156 @@
+/** Readers of calendar text. They set `Moment.end` and say whether the text is a date or time at all. */
+export abstract class Moment {
+  /** Days since 1970-01-01, or microseconds since 1970-01-01T00:00:00 (UTC when a zone was given or implied). */
+  static value: i64 = 0
+  static end: usize = 0
+  static hasZone: bool = false
+  /** The text is well-formed but names no such day or time, or one outside the type. */
+  static outOfRange: bool = false
+}
+
+const MICROS_PER_DAY: i64 = 86400000000
+/** Days whose microseconds fit 64 bits. */
+const DAY_LIMIT: i64 = 106751990
+
+@inline function digit(p: usize): u32 {
+  return <u32>load<u8>(p) - 0x30
+}
+
+/** Two digits, or a number over 99. */
+@inline function two(p: usize): u32 {
+  const a = digit(p)
+  const b = digit(p + 1)
+  return a > 9 || b > 9 ? 1000 : a * 10 + b
+}
+
+function daysInMonth(year: i64, month: i32): i32 {
+  if (month == 2) return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28
+  return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31
+}
+
+/** Days since 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible low-level date algorithms"). */
+function daysFromCivil(y: i64, month: i32, day: i32): i64 {
+  if (month <= 2) y--
+  const era = (y >= 0 ? y : y - 399) / 400
+  const yearOfEra = y - era * 400
+  const dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+  const dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+  return era * 146097 + dayOfEra - 719468
+}
+
+/** The date read last, as its ten characters, and its days: rows near each other tend to share it. */
+let lastHead: u64 = 0
+let lastTail: u16 = 0
+let lastDays: i64 = 0
+
+/** Reads `YYYY-MM-DD` at `p`: four to six digits of year, with an optional sign, and ` BC` when `era` is set. */
+export function readDate(p: usize, end: usize, era: bool = false): bool {
+  Moment.outOfRange = false
+  const head = load<u64>(p)
+  const tail = load<u16>(p + 8)
+  if (head == lastHead && tail == lastTail && end - p >= 10 && !era) {
+    Moment.value = lastDays
+    Moment.end = p + 10
+    return true
+  }
+  const start = p
+  let negative = false
+  const sign = load<u8>(p)
+  if (sign == 0x2b || sign == 0x2d) {
+    negative = sign == 0x2d
+    p++
+  }
+  let year: i64 = 0
+  const first = p
+  while (digit(p) <= 9 && p - first < 7) year = year * 10 + digit(p++)
+  if (p - first < 4 || p - first > 6 || load<u8>(p) != 0x2d || load<u8>(p + 3) != 0x2d) return false
+  const month = <i32>two(p + 1)
+  const day = <i32>two(p + 4)
+  if (month > 99 || day > 99 || p + 6 > end) return false
+  Moment.end = p + 6
+  if (negative) year = -year
+  if (era && end - p >= 9 && load<u8>(end - 1) == 0x43 && load<u8>(end - 2) == 0x42 && load<u8>(end - 3) == 0x20) {
+    year = 1 - year
+  }
+  if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) {
+    Moment.outOfRange = true
+    return true
+  }
+  Moment.value = daysFromCivil(year, month, day)
+  if (p + 6 - start == 10 && !era) {
+    lastHead = head
+    lastTail = tail
+    lastDays = Moment.value
+  }
+  return true
+}
+
+/**
+ * Reads a date, then optionally `T` or a space and `HH:MM[:SS[.digits]]`, then optionally a zone: `Z`, `+HH`, `+HHMM`
+ * or `+HH:MM[:SS]` (RFC 3339, ISO 8601, PostgreSQL). Digits behind the microsecond are dropped.
+ */
+export function readTimestamp(p: usize, end: usize, era: bool = false): bool {
+  Moment.hasZone = false
+  if (!readDate(p, end, era)) return false
+  const days = Moment.value
+  let bad = Moment.outOfRange
+  p = Moment.end
+  let micros: i64 = 0
+  const t = load<u8>(p)
+  // With an era, "0044-03-15 BC" has no time: what follows the space must be a digit.
+  if (p < end && (t == 0x54 || t == 0x74 || (t == 0x20 && digit(p + 1) <= 9))) {
+    const hour = two(p + 1)
+    const minute = two(p + 4)
+    if (hour > 99 || minute > 99 || load<u8>(p + 3) != 0x3a) return false
+    let second: u32 = 0
+    p += 6
+    let fraction: i64 = 0
+    if (load<u8>(p) == 0x3a) {
+      second = two(p + 1)
+      if (second > 99) return false
+      p += 3
+      if (load<u8>(p) == 0x2e) {
+        let unit: i64 = 100000
+        if (digit(++p) > 9) return false
+        while (digit(p) <= 9) {
+          fraction += <i64>digit(p++) * unit
+          unit /= 10
+        }
+      }
+    }
+    if (hour > 23 || minute > 59 || second > 59) bad = true
+    micros = <i64>(hour * 3600 + minute * 60 + second) * 1000000 + fraction
+    const zone = load<u8>(p)
+    if (p < end && (zone == 0x5a || zone == 0x7a)) {
+      Moment.hasZone = true
+      p++
+    } else if (p < end && (zone == 0x2b || zone == 0x2d)) {
+      Moment.hasZone = true
+      let seconds = <i64>two(p + 1)
+      if (seconds > 99) return false
+      if (seconds > 23) bad = true
+      seconds *= 3600
+      p += 3
+      const colon = load<u8>(p) == 0x3a
+      if (p < end && (colon || digit(p) <= 9)) {
+        const m = two(colon ? p + 1 : p)
+        if (m > 99) return false
+        if (m > 59) bad = true
+        seconds += m * 60
+        p += colon ? 3 : 2
+        if (colon && load<u8>(p) == 0x3a) {
+          const s = two(p + 1)
+          if (s > 59) return false
+          seconds += s
+          p += 3
+        }
+      }
+      micros -= (zone == 0x2d ? -seconds : seconds) * 1000000
+    }
+  }
+  if (days > DAY_LIMIT || days < -DAY_LIMIT) bad = true
+  Moment.outOfRange = bad
+  Moment.value = days * MICROS_PER_DAY + micros
+  Moment.end = p
+  return p <= end
+}

@@ -1,0 +1,240 @@
+import { State } from './state'
+
+/** The last number read: (-1)^negative * mantissa * 10^exponent, exact unless `truncated`. */
+export abstract class Num {
+  static negative: bool = false
+  /** The first 19 significant digits. */
+  static mantissa: u64 = 0
+  static digits: i32 = 0
+  static exponent: i32 = 0
+  /** The exponent as written behind the `e`. */
+  static power: i32 = 0
+  /** Digits other than zero were left out of the mantissa. */
+  static truncated: bool = false
+  static start: usize = 0
+  static end: usize = 0
+}
+
+/** Unsigned 128-bit result of `multiply` and the decimal reader. */
+export abstract class Wide {
+  static low: u64 = 0
+  static high: u64 = 0
+}
+
+@inline export function multiply(a: u64, b: u64): void {
+  const al = a & 0xffffffff
+  const ah = a >> 32
+  const bl = b & 0xffffffff
+  const bh = b >> 32
+  const ll = al * bl
+  const middle = ah * bl + (ll >> 32)
+  const other = al * bh + (middle & 0xffffffff)
+  Wide.low = (other << 32) | (ll & 0xffffffff)
+  Wide.high = ah * bh + (middle >> 32) + (other >> 32)
+}
+
+/** Whether the eight bytes are all ASCII digits. */
+@inline function eightDigits(v: u64): bool {
+  return ((v & 0xf0f0f0f0f0f0f0f0) | (((v + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) == 0x3333333333333333
+}
+
+/** The value of eight ASCII digits, the first in the lowest byte. */
+@inline function valueOfEight(v: u64): u64 {
+  v -= 0x3030303030303030
+  v = v * 10 + (v >> 8)
+  return ((v & 0x000000ff000000ff) * 0x000f424000000064 + ((v >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >> 32
+}
+
+/**
+ * Reads the number at `p` into `Num` (RFC 8259, "Numbers"). False when there is none; `Num.end` is then where the
+ * grammar broke. `lax` also takes a plus sign, leading zeros and a missing digit on one side of the point, as
+ * databases and spreadsheets write them.
+ */
+export function readNumber(p: usize, lax: bool = false): bool {
+  Num.start = p
+  Num.negative = false
+  let c = <u32>load<u8>(p)
+  if (c == 0x2d) {
+    Num.negative = true
+    c = load<u8>(++p)
+  } else if (lax && c == 0x2b) c = load<u8>(++p)
+  const first = p
+  let m: u64 = 0
+  let word = load<u64>(p)
+  if (eightDigits(word)) {
+    m = valueOfEight(word)
+    p += 8
+    word = load<u64>(p)
+    if (eightDigits(word)) {
+      m = m * 100000000 + valueOfEight(word)
+      p += 8
+    }
+  }
+  let d = <u32>load<u8>(p) - 0x30
+  while (d <= 9) {
+    m = m * 10 + d
+    d = <u32>load<u8>(++p) - 0x30
+  }
+  let digits = <i32>(p - first)
+  if (!lax && (digits == 0 || (c == 0x30 && digits > 1))) {
+    Num.end = digits == 0 ? p : first + 1
+    return false
+  }
+  let exponent = 0
+  if (d + 0x30 == 0x2e) {
+    const point = ++p
+    word = load<u64>(p)
+    if (eightDigits(word)) {
+      m = m * 100000000 + valueOfEight(word)
+      p += 8
+    }
+    d = <u32>load<u8>(p) - 0x30
+    while (d <= 9) {
+      m = m * 10 + d
+      d = <u32>load<u8>(++p) - 0x30
+    }
+    exponent = <i32>(point - p)
+    digits -= exponent
+    if (exponent == 0 && !lax) {
+      Num.end = p
+      return false
+    }
+  }
+  if (lax && digits == 0) {
+    Num.end = p
+    return false
+  }
+  const mantissaEnd = p
+  let power = 0
+  if (((d + 0x30) | 0x20) == 0x65) {
+    p++
+    const sign = load<u8>(p)
+    if (sign == 0x2d || sign == 0x2b) p++
+    d = <u32>load<u8>(p) - 0x30
+    if (d > 9) {
+      Num.end = p
+      return false
+    }
+    while (d <= 9) {
+      // Far beyond every type; keeps the sum below from overflowing.
+      if (power < 100000000) power = power * 10 + <i32>d
+      d = <u32>load<u8>(++p) - 0x30
+    }
+    if (sign == 0x2d) power = -power
+  }
+  Num.end = p
+  Num.mantissa = m
+  Num.digits = digits
+  Num.power = power
+  Num.exponent = exponent + power
+  Num.truncated = false
+  if (digits > 19) readLongMantissa(first, mantissaEnd, power)
+  return true
+}
+
+/** The mantissa again, for more than 19 digits: leading zeros do not count, what follows the 19th is left out. */
+function readLongMantissa(p: usize, end: usize, power: i32): void {
+  let m: u64 = 0
+  let digits = 0
+  let exponent = power
+  let afterPoint = false
+  Num.truncated = false
+  for (; p < end; p++) {
+    const c = load<u8>(p)
+    if (c == 0x2e) {
+      afterPoint = true
+      continue
+    }
+    if (digits == 0 && c == 0x30) {
+      if (afterPoint) exponent--
+      continue
+    }
+    if (digits < 19) {
+      m = m * 10 + (c - 0x30)
+      digits++
+      if (afterPoint) exponent--
+    } else {
+      if (c != 0x30) Num.truncated = true
+      if (!afterPoint) exponent++
+    }
+  }
+  Num.mantissa = m
+  Num.digits = digits
+  Num.exponent = exponent
+}
+
+export const FITS: i32 = 0
+export const TOO_BIG: i32 = 1
+export const HAS_FRACTION: i32 = 2
+
+const powersOfTen: usize = memory.data(8 * 20)
+
+export function initNumbers(): void {
+  let power: u64 = 1
+  for (let i = 0; i < 20; i++) {
+    store<u64>(powersOfTen + 8 * i, power)
+    power *= 10
+  }
+}
+
+@inline export function powerOfTen(n: i32): u64 {
+  return load<u64>(powersOfTen + (<usize>n << 3))
+}
+
+/**
+ * The last number times 10^scale as an integer of at most `precision` digits, its magnitude in `Wide`. With `cut`,
+ * digits behind the scale are dropped; otherwise they must be zero.
+ */
+export function scaledInteger(scale: i32, precision: i32, cut: bool = false): i32 {
+  const shift = Num.exponent + scale
+  if (!Num.truncated && shift >= 0 && Num.digits + shift <= 19 && Num.digits + shift <= precision) {
+    Wide.high = 0
+    Wide.low = Num.mantissa * powerOfTen(shift)
+    return FITS
+  }
+  return scaledIntegerExact(scale, precision, cut)
+}
+
+function scaledIntegerExact(scale: i32, precision: i32, cut: bool): i32 {
+  let p = Num.start
+  // Digits of the text that belong to the result: those before the point, which scale and exponent move.
+  let left = scale + Num.power
+  for (let q = p; q < Num.end && load<u8>(q) != 0x2e && (load<u8>(q) | 0x20) != 0x65; q++) {
+    if (<u32>load<u8>(q) - 0x30 <= 9) left++
+  }
+  let high: u64 = 0
+  let low: u64 = 0
+  let significant = 0
+  let lost = false
+  for (; p < Num.end && (load<u8>(p) | 0x20) != 0x65; p++) {
+    const d = <u32>load<u8>(p) - 0x30
+    if (d > 9) continue
+    if (left-- <= 0) {
+      if (d) lost = true
+    } else if (significant || d) {
+      if (++significant > precision) return TOO_BIG
+      timesTenPlus(high, low, d)
+      high = Wide.high
+      low = Wide.low
+    }
+  }
+  if (significant) {
+    if (left > 0 && significant + left > precision) return TOO_BIG
+    for (; left > 0; left--) {
+      timesTenPlus(high, low, 0)
+      high = Wide.high
+      low = Wide.low
+    }
+  }
+  Wide.high = high
+  Wide.low = low
+  return lost && !cut ? HAS_FRACTION : FITS
+}
+
+function timesTenPlus(high: u64, low: u64, digit: u32): void {
+  multiply(low, 10)
+  const h = Wide.high + high * 10
+  const l = Wide.low + digit
+  Wide.high = h + <u64>(l < Wide.low)
+  Wide.low = l
+}

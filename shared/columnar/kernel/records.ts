@@ -1,0 +1,73 @@
+import { Input } from './input'
+import { undoRecord } from './leaf'
+import { Check, Write, writes } from './leaf-values'
+import { clearKeys } from './map-keys'
+import { leafAt, Node, Nodes } from './node'
+import { PAGE_VALUES } from './leaf'
+import { clearRescue, writeRescued } from './rescue'
+import { State } from './state'
+
+/** Called for every record that is left out: places are byte offsets into the input buffer. */
+@external("host", "rejected")
+declare function rejected(
+  record: f64,
+  start: usize,
+  end: usize,
+  node: i32,
+  code: i32,
+  got: i32,
+  key: usize,
+  keyLength: i32,
+): void
+
+/** What a parser returns to the host: it needs more input, or pages must be written before it can go on. */
+export const NEEDS_INPUT = 0
+export const NEEDS_SERVICE = 1
+
+export abstract class Records {
+  /** Records read so far, good and bad. */
+  static read: f64 = 0
+  static rescueColumn: Node | null = null
+}
+
+/** Counts the record that has been read well. */
+@inline export function acceptRecord<W>(): void {
+  if (writes<W>()) {
+    const column = Records.rescueColumn
+    if (column) writeRescued(column)
+  }
+  State.row++
+  Records.read++
+  // A leaf that gets no values fills its page with levels all the same.
+  if (writes<W>()) if ((State.row & (PAGE_VALUES - 1)) == 0) State.due = true
+}
+
+/** Clears what the last record has left behind. */
+@inline export function beginRecord(): void {
+  State.failed = 0
+  if (Records.rescueColumn) clearRescue()
+}
+
+/** Takes the record back from every leaf. */
+export function undo<W>(): void {
+  clearKeys()
+  clearRescue()
+  if (writes<W>()) for (let i = 0; i < Nodes.leafCount; i++) undoRecord(leafAt(i))
+}
+
+/** Tells the host of the failed record [start, end). */
+export function rejectRecord(start: usize, end: usize): void {
+  rejected(
+    Records.read,
+    start,
+    end,
+    State.failedNode,
+    State.failed,
+    State.failedGot,
+    State.unknownKey,
+    State.unknownKeyLength,
+  )
+  Records.read++
+  State.failed = 0
+  State.unknownKeyLength = 0
+}

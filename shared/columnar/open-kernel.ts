@@ -1,0 +1,47 @@
+import { IngestError } from '../core/errors.ts'
+import type { BatchOptions, Rejection } from './batch-writer.ts'
+import { acquireKernel, type Kernel } from './kernel.ts'
+import { declareNodes, nodesOf, RESCUED_DATA, type SchemaNode } from './kernel-schema.ts'
+import { rejectionReader } from './rejections.ts'
+
+/** Input goes to the kernel in pieces of this size: they stay in the processor's cache while they are read. */
+export const PIECE_BYTES = 128 << 10
+const MAX_RECORD_BYTES = 64 << 20
+
+/** A kernel with a schema and options, ready for input; without `writes` it only checks. */
+export function openKernel(
+  root: SchemaNode,
+  options: BatchOptions,
+  writes: boolean,
+  onRejected: (rejection: Rejection) => void,
+): Kernel {
+  const rescue = options.unknownFields === 'rescue'
+  const rescueColumn = root.children.find(({ name }) => name === RESCUED_DATA)
+  if (rescue && !(rescueColumn?.type.kind === 'string' && rescueColumn.nullable)) {
+    throw new IngestError(
+      'table.schema_changed',
+      `the schema has no nullable string column ${RESCUED_DATA}, which unknownFields "rescue" fills; add it`,
+    )
+  }
+  const kernel = acquireKernel()
+  const maxRecordBytes = options.maxRecordBytes ?? MAX_RECORD_BYTES
+  kernel.open(
+    { ignore: 0, reject: 1, rescue: 2 }[options.unknownFields ?? 'ignore'],
+    { seconds: 6, millis: 3, micros: 0 }[options.epoch ?? 'micros'],
+    options.binary === 'hex',
+    options.nonFinite ?? true,
+    options.pageBytes ?? 1 << 20,
+    maxRecordBytes,
+  )
+  declareNodes(kernel, root, writes)
+  if (rescue) kernel.setRescueColumn(rescueColumn!.id)
+  const read = rejectionReader(kernel, nodesOf(root), maxRecordBytes)
+  kernel.onRejected = (...details) => onRejected(read(...details))
+  return kernel
+}
+
+export function feedPiece(kernel: Kernel, piece: Uint8Array) {
+  const at = kernel.reserveInput(piece.length)
+  new Uint8Array(kernel.memory.buffer).set(piece, at)
+  kernel.feedInput(piece.length)
+}
