@@ -22,6 +22,9 @@ const leafTypes = [
 
 type LeafType = Exclude<LogicalType, { kind: 'struct' } | { kind: 'array' } | { kind: 'map' }>
 
+/** Fields with a column in the file: those of type void have none (Delta protocol, "Void type"). */
+const stored = (fields: readonly Field[]) => fields.filter(({ type }) => type.kind !== 'void')
+
 const kinds = { leaf: 0, struct: 1, array: 2, map: 3 } as const
 
 /** One element of the schema tree, as the kernel, the footer and the rejections see it. Parents come before children. */
@@ -78,7 +81,7 @@ export function schemaTree(schema: Schema): SchemaNode {
       node(inner, innerPath, { ...made, physicalPath: [...made.physicalPath, group], present: made.present + 1 })
     const dotted = (inner: string) => (path === '' ? inner : `${path}.${inner}`)
     if (type.kind === 'struct') {
-      return { ...made, children: type.fields.map((inner) => node(inner, dotted(inner.name), made)) }
+      return { ...made, children: stored(type.fields).map((inner) => node(inner, dotted(inner.name), made)) }
     }
     if (type.kind === 'array') {
       const element = {
@@ -164,8 +167,10 @@ export function declareNodes(kernel: Kernel, root: SchemaNode, writes: boolean) 
     const { id, present, repetition } = node
     kernel.addNode(kind, at, nameLength, escapedLength, children.length, !node.nullable, present, repetition)
     if (!container) {
+      const leafType = leafTypes.findIndex((kind) => kind === type.kind)
+      invariant(leafType >= 0, `column ${node.path} is of type ${type.kind}, which no file holds`)
       const { precision, scale } = type.kind === 'decimal' ? type : { precision: 0, scale: 0 }
-      kernel.addLeaf(id, leafTypes.indexOf(type.kind), precision, scale, widthOf(type), present, maxRepetition, writes)
+      kernel.addLeaf(id, leafType, precision, scale, widthOf(type), present, maxRepetition, writes)
     }
     children.forEach((child, i) => {
       declare(child, repetition)
