@@ -1,2 +1,4 @@
 #!/usr/bin/env node
-console.log('lakeflow')
+import { runCommandLine } from './command-line.ts'
+
+process.exitCode = await runCommandLine(process.argv.slice(2))

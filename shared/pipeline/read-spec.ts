@@ -3,6 +3,7 @@ import { IngestError } from '../core/errors.ts'
 import { describeIssues } from './describe-issue.ts'
 import { ignoredReason } from './ignored.ts'
 import { parseRowFilter } from './row-filter.ts'
+import { scheduleOf } from './schedule.ts'
 import { childSchema } from './schema-walk.ts'
 import { Spec } from './spec.ts'
 import { YamlText } from './yaml-text.ts'
@@ -25,7 +26,7 @@ export function readSpec(source: string, file: string): ReadSpec {
   const text = new YamlText(source, file)
   const parsed = Spec.safeParse(text.value, { reportInput: true })
   const problems = parsed.success
-    ? [...checkNames(parsed.data, text), ...checkFilters(parsed.data, text)]
+    ? [...checkNames(parsed.data, text), ...checkSchedules(parsed.data, text), ...checkFilters(parsed.data, text)]
     : describeIssues(parsed.error.issues, Spec, text)
   if (problems.length > 0 || !parsed.success) throw new IngestError('config.invalid', problems.join('\n'))
   return { spec: parsed.data, notes: notesOf(Spec, text.value, [], text), text }
@@ -39,6 +40,18 @@ function checkNames(spec: Spec, text: YamlText): string[] {
     if (connections.includes(wanted)) return []
     const path = ['pipelines', name, 'ingestion_definition', 'connection_name']
     return [text.problem(path, `there is no connection ${wanted}${text.suggest(wanted, connections)}`)]
+  })
+}
+
+function checkSchedules(spec: Spec, text: YamlText): string[] {
+  return Object.entries(spec.pipelines ?? {}).flatMap(([name, pipeline]) => {
+    try {
+      scheduleOf(pipeline)
+      return []
+    } catch (error) {
+      const key = pipeline.schedule ? 'schedule' : 'trigger'
+      return [text.problem(['pipelines', name, key], (error as Error).message)]
+    }
   })
 }
 
