@@ -4,6 +4,8 @@ import type { Config } from 'jest'
 const folders = ['unit', 'contract', 'service']
 
 const config: Config = {
+  // Of all projects: Jest ignores it inside one.
+  testTimeout: 180_000,
   projects: folders.map((name) => ({
     displayName: name,
     testMatch: [`<rootDir>/test/${name}/**/*.test.ts`],
@@ -17,7 +19,6 @@ const config: Config = {
     }),
     // Each local package links into node_modules; its sources are the ones beside it.
     modulePathIgnorePatterns: ['<rootDir>/lakehouse'],
-    testTimeout: name === 'unit' ? 30_000 : 180_000,
   })),
 }
 
