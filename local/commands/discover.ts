@@ -1,6 +1,7 @@
 import type { SourceTable } from '../../shared/connector/connector.ts'
 import { discoverConnection } from '../../shared/control/connections.ts'
 
+import { typeText } from '../../shared/schema/type-text.ts'
 import type { Command } from '../command.ts'
 
 export const discover: Command = {
@@ -39,7 +40,7 @@ export const discover: Command = {
           !nullable && 'not null',
           unreadable.has(name) && `not read: ${unreadable.get(name)}`,
         ].filter(Boolean)
-        output.line(`  ${name}  ${type.kind}${marks.length > 0 ? `  (${marks.join(', ')})` : ''}`)
+        output.line(`  ${name}  ${typeText(type)}${marks.length > 0 ? `  (${marks.join(', ')})` : ''}`)
       }
       output.line()
     }

@@ -11,13 +11,14 @@ import { type ConnectionSpec, connectionNamed, type Project } from './project.ts
 export function connectionProblems(
   name: string,
   spec: ConnectionSpec,
-  connectors: ReadonlyMap<string, Connector>,
+  connectors: readonly Connector[],
   places: Places,
 ): string[] {
   const path = ['connections', name]
-  const connector = connectors.get(spec.type)
+  const connector = connectors.find((candidate) => candidate.name === spec.type)
   if (!connector) {
-    const hint = didYouMean(spec.type, connectors.keys()) || `; known are ${[...connectors.keys()].join(', ')}`
+    const names = connectors.map((candidate) => candidate.name)
+    const hint = didYouMean(spec.type, names) || `; known are ${names.join(', ')}`
     return [places.problem([...path, 'type'], `there is no connector of type ${spec.type}${hint}`)]
   }
   const { type: _, ...config } = spec
@@ -43,7 +44,7 @@ export async function connectionConfig(
   const spec = connectionNamed(project, name)
   const problems = connectionProblems(name, spec, project.connectors, project.text)
   if (problems.length > 0) throw new IngestError('config.invalid', problems.join('\n'))
-  const connector = project.connectors.get(spec.type)!
+  const connector = project.connectors.find((candidate) => candidate.name === spec.type)!
   const { type: _, ...raw } = spec
   const resolved = await resolveValue(project, connector.config, raw, ['connections', name])
   const parsed = connector.config.safeParse(resolved, { reportInput: true })

@@ -8,10 +8,10 @@ type JsonObject = { [key: string]: unknown }
  * The JSON Schema of `lakeflow.yml` (draft 2020-12), for editors: the spec's, with the fields of each connector under
  * its `type`.
  */
-export function specJsonSchema(connectors: ReadonlyMap<string, Connector>): JsonObject {
+export function specJsonSchema(connectors: readonly Connector[]): JsonObject {
   const schema = toJsonSchema(Spec)
   const properties = schema.properties as Record<string, JsonObject>
-  properties.connections!.additionalProperties = { anyOf: [...connectors.values()].map(connectionSchema) }
+  properties.connections!.additionalProperties = { anyOf: connectors.map(connectionSchema) }
   return { title: 'lakeflow.yml', ...schema }
 }
 

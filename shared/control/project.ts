@@ -16,7 +16,7 @@ export interface Project extends ReadSpec {
   state: StateStore
   /** A folder of this machine for what a run spills and downloads. */
   scratch: string
-  connectors: ReadonlyMap<string, Connector>
+  connectors: readonly Connector[]
   references: ReferenceSource
   /** Learns every secret as it is resolved; every output goes through it. */
   redactor: Redactor
