@@ -8,6 +8,8 @@ import type { Field } from '../schema/types.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { StagedFile } from './changes.ts'
 import type { Engine } from './engine.ts'
+import { foldHistory } from './history.ts'
+import { END_AT, START_AT } from './history-columns.ts'
 import { type Replacement, replaceRows } from './rewrite.ts'
 import { remember } from './sidecar.ts'
 import { foldUpserts } from './upsert.ts'
@@ -72,8 +74,15 @@ export async function merge(
   }
   return engine.session(async (session) => {
     const work = await openWorkspace(session, storage, table)
-    const { rejected, memories } = await foldUpserts(work, staged, keys, sequence)
-    const { add, remove, ...counts } = await replaceRows(work, keys, ports)
+    const history = spec.mode === 'SCD_TYPE_2'
+    const { rejected, memories } = history
+      ? await foldHistory(work, staged, { keys, sequence, tracked: trackedFields(table, keys, sequence) }, ports)
+      : await foldUpserts(work, staged, { keys, sequence }, ports)
+    const { add, remove, ...counts } = await replaceRows(
+      work,
+      history ? [...keys, ...columnsOf(table, [START_AT], 'scd_type')] : keys,
+      ports,
+    )
     if (memories) await remember(work, memories, ports, spec.tombstoneRetentionMs ?? TOMBSTONE_RETENTION_MS)
     return {
       change: mergeChange(add, remove, spec),
@@ -90,6 +99,12 @@ function mergeChange(add: readonly AddFile[], remove: readonly AddFile[], spec: 
     remove,
     reads: 'table',
   }
+}
+
+/** What makes a new version: all but the key, the sequence and the history's own columns. */
+function trackedFields(table: TableSnapshot, keys: readonly Field[], sequence: readonly Field[]): Field[] {
+  const untracked = new Set([...keys, ...sequence].map(({ name }) => name).concat(START_AT, END_AT))
+  return table.schema.fields.filter(({ name }) => !untracked.has(name))
 }
 
 function columnsOf(table: TableSnapshot, names: readonly string[], setting: string): Field[] {

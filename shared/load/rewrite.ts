@@ -46,7 +46,7 @@ export async function replaceRows(
     const relation = range ? `${kept} union all select ${names} from fresh where ${range}` : kept
     add.push(...addFiles(work, await writeFiles(work, relation, ports), ports))
   }
-  const elsewhere = `select ${names} from fresh where not exists (select 1 from key_bins where ${lead} between low and high)`
+  const elsewhere = `select ${names} from fresh where not exists (select 1 from key_bins where fresh.${lead} between key_bins.low and key_bins.high)`
   add.push(...addFiles(work, await writeFiles(work, elsewhere, ports), ports))
 
   const [counts] = await work.session.rows('select count(*) n from fresh')

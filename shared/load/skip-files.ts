@@ -27,8 +27,8 @@ export async function candidateFiles(work: Workspace, keyTable: string, lead: Fi
     select i from key_ranges where low is null or high is null
     union all
     select r.i from (from key_ranges where low is not null and high is not null) r
-      asof join (select distinct ${column} from ${keyTable}) k on r.low <= k.${column}
-      where k.${column} <= r.high`)
+      asof join (select distinct ${column} _lf_key from ${keyTable}) k on r.low <= k._lf_key
+      where k._lf_key <= r.high`)
   const chosen = new Set(rows.map((row) => Number(row.i)))
   return files.filter((_, i) => chosen.has(i))
 }

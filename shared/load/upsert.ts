@@ -1,13 +1,14 @@
+import type { Clock } from '../core/clock.ts'
 import { physicalName } from '../delta/column-mapping.ts'
 import type { Field } from '../schema/types.ts'
 import { ABSENT, DELETED, type StagedFile } from './changes.ts'
+import { placeable, sequenceOf } from './sequence.ts'
 import { openSidecar, remembered } from './sidecar.ts'
 import { candidateFiles } from './skip-files.ts'
 import { columns, quoted, sqlType } from './sql.ts'
-import { stagedRows, storedNames, tableRows, type Workspace } from './workspace.ts'
+import { makeTimeline } from './timeline.ts'
+import { FILE_STRIDE, stagedRows, storedNames, tableRows, type Workspace } from './workspace.ts'
 
-/** Rows of one file are numbered below this. */
-const FILE_STRIDE = 2 ** 40
 /** The arrival number of what was there before. */
 const STORED = -1
 const REMEMBERED = -2
@@ -24,43 +25,56 @@ export interface Folded {
  * keys that change or go) and `fresh` (the rows that come), as `replaceRows` takes them.
  *
  * With sequence columns, "last" is the highest sequence, the stored row's own included; at equal sequences the later
- * arrival wins. A delete without a sequence comes right after what arrived before it.
+ * arrival wins. A delete without a sequence comes right after what arrived before it. Keys with a change that does not
+ * carry all columns are put together from all that is known of them.
  */
 export async function foldUpserts(
   work: Workspace,
   staged: readonly StagedFile[],
-  keys: readonly Field[],
-  sequence: readonly Field[],
+  { keys, sequence }: { keys: readonly Field[]; sequence: readonly Field[] },
+  ports: { clock: Clock },
 ): Promise<Folded> {
   const { session } = work
-  const keyNames = keys.map(physicalName)
-  const key = columns(keyNames)
+  const key = columns(keys.map(physicalName))
   const names = columns(storedNames(work))
-  const rank = sequence.length === 0 ? 'ord' : '{ known: seq is not null, seq: seq, ord: ord }'
-  const arrivals = `(select *, file_index::bigint * ${FILE_STRIDE} + file_row_number ord from ${await stagedRows(work, staged)})`
+  const rank = sequence.length === 0 ? '_lf_ord' : '{ known: _lf_seq is not null, seq: _lf_seq, ord: _lf_ord }'
+  const arrivals = `(select *, file_index::bigint * ${FILE_STRIDE} + file_row_number _lf_ord from ${await stagedRows(work, staged)})`
   const seq = sequenceOf(sequence)
-  const usable = [...keyNames.map((name) => `${quoted(name)} is not null`)]
-  if (sequence.length > 0) usable.push(`(${seq} is not null or ${DELETED})`)
   await session.run(`
-    create temp table events as
-    select ${key}, ${seq} seq, ord, coalesce(${DELETED}, false) deleted from ${arrivals} where ${usable.join(' and ')}`)
-
-  if (sequence.length > 0) await addKnownEvents(work, keys, seq)
+    create temp table placed as
+    select ${key}, ${seq} _lf_seq, _lf_ord, coalesce(${DELETED}, false) _lf_deleted, coalesce(len(${ABSENT}), 0) > 0 _lf_partial
+    from ${arrivals} where ${placeable(keys, sequence)}`)
+  const [counts] = await session.rows('select count(*) n from placed')
+  if (sequence.length > 0) await addKnown(work, keys, seq)
 
   await session.run(`
     create temp table winners as
-    select ${key}, arg_max(ord, ${rank}) ord, arg_max(deleted, ${rank}) deleted, max(seq) seq from events
-    group by ${key} having arg_max(ord, ${rank}) >= 0 order by ${key}`)
+    select ${key}, arg_max(_lf_ord, ${rank}) _lf_ord, arg_max(_lf_deleted, ${rank}) _lf_deleted, max(_lf_seq) _lf_seq,
+      bool_or(_lf_partial) _lf_partial
+    from placed group by ${key} having _lf_partial or _lf_ord >= 0 order by ${key}`)
   await session.run(`create temp table doomed as select ${key} from winners`)
   await session.run(`
     create temp table fresh as
-    select ${names} from ${arrivals} semi join (select ord from winners where not deleted) using (ord) order by ${key}`)
+    select ${names} from ${arrivals}
+    semi join (select _lf_ord from winners where not _lf_deleted and not _lf_partial) using (_lf_ord) order by ${key}`)
 
+  const memories = [tombstones(work, keys, sequence)]
+  const [partial] = await session.rows('select count(*) n from winners where _lf_partial')
+  if (Number(partial!.n) > 0) {
+    await session.run(`create temp table partial_keys as select ${key} from winners where _lf_partial`)
+    await makeTimeline(work, staged, { keys, sequence, history: false, only: 'partial_keys' }, ports)
+    await session.run(`
+      insert into fresh select ${names} from (
+        from timeline qualify row_number() over (partition by ${key} order by _lf_place desc) = 1
+      ) where not _lf_deleted`)
+    memories.push(
+      `select ${names}, _lf_deleted ${DELETED}, _lf_absent ${ABSENT} from timeline where _lf_origin <> 'memory'`,
+    )
+  }
   const total = staged.reduce((rows, file) => rows + file.rows, 0)
-  const [counts] = await session.rows('select count(*) n from events where ord >= 0')
   return {
     rejected: total - Number(counts!.n),
-    ...(sequence.length > 0 ? { memories: tombstones(work, keys, sequence) } : {}),
+    ...(sequence.length > 0 ? { memories: memories.join(' union all ') } : {}),
   }
 }
 
@@ -69,34 +83,32 @@ function tombstones(work: Workspace, keys: readonly Field[], sequence: readonly 
   const columnOf = (field: Field) => {
     const name = quoted(physicalName(field))
     const at = sequence.indexOf(field)
-    if (at >= 0) return `seq.s${at} ${name}`
+    if (at >= 0) return `_lf_seq.s${at} ${name}`
     return keys.includes(field) ? name : `null::${sqlType(field.type)} ${name}`
   }
   return `select ${work.fields.map(columnOf).join(', ')}, true ${DELETED}, null::varchar[] ${ABSENT}
-    from winners where deleted and seq is not null`
+    from winners where _lf_deleted and not _lf_partial and _lf_seq is not null`
 }
 
-/** The stored rows of the keys at hand and their remembered deletes become events from before all arrivals. */
-async function addKnownEvents(work: Workspace, keys: readonly Field[], seq: string) {
+/** The stored rows of the keys at hand, and what is remembered of them, come before all arrivals. */
+async function addKnown(work: Workspace, keys: readonly Field[], seq: string) {
   const key = columns(keys.map(physicalName))
-  const stored = await tableRows(work, await candidateFiles(work, 'events', keys[0]!))
+  const stored = await tableRows(work, await candidateFiles(work, 'placed', keys[0]!))
   const sidecar = await openSidecar(work)
-  const deletes = sidecar && (await remembered(sidecar, 'events', keys))
-  const known = [`select ${key}, ${seq} seq, ${STORED} ord, false deleted from ${stored}`]
-  if (deletes) known.push(`select ${key}, ${seq} seq, ${REMEMBERED} ord, true deleted from ${deletes} where ${DELETED}`)
+  const memories = sidecar && (await remembered(sidecar, 'placed', keys))
+  const known = [`select ${key}, ${seq}, ${STORED}, false, false from ${stored}`]
+  if (memories) {
+    known.push(`
+      select ${key}, ${seq}, ${REMEMBERED}, coalesce(${DELETED}, false), coalesce(len(${ABSENT}), 0) > 0 from ${memories}`)
+  }
   await work.session.run(`
-    insert into events select known.* from (${known.join(' union all ')}) known semi join events using (${key})`)
+    insert into placed select known.* from (${known.join(' union all ')}) known semi join placed using (${key})`)
 
-  const [unsequenced] = await work.session.rows('select count(*) n from events where seq is null and deleted')
+  const [unsequenced] = await work.session.rows('select count(*) n from placed where _lf_seq is null and _lf_deleted')
   if (Number(unsequenced!.n) === 0) return
   await work.session.run(`
-    create or replace temp table events as
-    select * replace (coalesce(seq, max(seq) over (partition by ${key} order by ord rows unbounded preceding)) as seq) from events`)
-}
-
-/** The sequence columns as one comparable value; null when one of them is. */
-function sequenceOf(sequence: readonly Field[]): string {
-  const names = sequence.map((field) => quoted(physicalName(field)))
-  if (names.length === 0) return 'null'
-  return `case when ${names.map((name) => `${name} is not null`).join(' and ')} then { ${names.map((name, at) => `s${at}: ${name}`).join(', ')} } end`
+    create or replace temp table placed as
+    select * replace (
+      coalesce(_lf_seq, max(_lf_seq) over (partition by ${key} order by _lf_ord rows unbounded preceding)) as _lf_seq)
+    from placed`)
 }

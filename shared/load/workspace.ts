@@ -11,6 +11,9 @@ import type { Session } from './engine.ts'
 import { localFile } from './local-files.ts'
 import { literal, quoted, sqlType } from './sql.ts'
 
+/** The order of staged changes is `file_index * FILE_STRIDE + file_row_number`. */
+export const FILE_STRIDE = 2 ** 40
+
 /** What every step of one merge works on. */
 export interface Workspace {
   readonly session: Session

@@ -112,6 +112,45 @@ test('a sequence of several columns is compared left to right', async () => {
   ])
 })
 
+test('a column that a change does not carry keeps its old value', async () => {
+  await table.apply(
+    [put({ id: 1, name: 'a', at: 1 }), put({ id: 2, name: 'b', at: 1 }), put({ id: 3, name: 'c' })],
+    spec,
+  )
+
+  await table.apply(
+    [
+      put({ id: 1, at: 2 }, ['name']),
+      put({ id: 2, name: null, at: 2 }),
+      put({ id: 3, at: 7 }, ['NAME']),
+      put({ id: 3 }, ['at']),
+      gone({ id: 4 }),
+      put({ id: 4, at: 4 }, ['name']),
+    ],
+    spec,
+  )
+
+  expect(await table.rows('id')).toEqual([
+    { id: 1, name: 'a', at: 2 },
+    { id: 2, name: null, at: 2 },
+    { id: 3, name: null, at: 7 },
+    { id: 4, name: null, at: 4 },
+  ])
+})
+
+test('a column that a change did not carry is filled in when the row it was in comes late', async () => {
+  const sequenced = { ...spec, sequenceBy: ['at'] }
+  await table.apply([put({ id: 1, at: 5 }, ['name']), put({ id: 2, name: 'b', at: 2 })], sequenced)
+  await table.apply([put({ id: 1, name: 'a', at: 3 }), put({ id: 2, at: 5 }, ['name'])], sequenced)
+
+  await table.apply([put({ id: 1, name: 'older', at: 2 }), put({ id: 2, name: 'late', at: 3 })], sequenced)
+
+  expect(await table.rows('id')).toEqual([
+    { id: 1, name: 'a', at: 5 },
+    { id: 2, name: 'late', at: 5 },
+  ])
+})
+
 test('a change without a key or a sequence is rejected and counted', async () => {
   const { counts } = await table.apply([put({ id: null, at: 1 }), put({ id: 1 }), put({ id: 2, at: 3 })], {
     ...spec,
