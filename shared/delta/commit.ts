@@ -3,6 +3,7 @@ import { IngestError, invariant } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Action, AddFile, CommitInfo, RemoveFile } from './actions.ts'
+import { checkpointDue, unexpiredTombstones, writeLogCheckpoint } from './checkpoint.ts'
 import { writeChecksum } from './checksum.ts'
 import { logicalSchema } from './column-mapping.ts'
 import { commitInfoOf, hasInCommitTimestamps, readCommit } from './commit-info.ts'
@@ -59,8 +60,7 @@ export async function commit(base: TableSnapshot, change: TableChange, ports: Co
     const winner = await putCommit(current.root, version, actions, txnId, ports)
     if (winner === undefined) {
       const next = advance(current, actions, version, commitTime(actions))
-      await writeAfterCommit(next, actions, ports)
-      return { kind: 'committed', snapshot: next }
+      return { kind: 'committed', snapshot: await writeAfterCommit(next, actions, ports) }
     }
     // Others may be further ahead than one version: lay the change on top of all of them at once.
     for (let newer: Action[] | undefined = winner; newer; ) {
@@ -100,8 +100,7 @@ export async function createTable(root: string, change: TableChange, ports: Comm
     const state = new TableState(root)
     state.apply(actions)
     const snapshot = state.snapshot(0, commitTime(actions))
-    await writeAfterCommit(snapshot, actions, ports)
-    return { kind: 'committed', snapshot }
+    return { kind: 'committed', snapshot: await writeAfterCommit(snapshot, actions, ports) }
   }
   const table = existing ?? (await readSnapshot(ports.storage, root))
   const done = change.txn && table?.txns.get(change.txn.appId)
@@ -203,11 +202,20 @@ function commitTime(actions: readonly Action[]): number {
   return info?.inCommitTimestamp ?? info?.timestamp ?? 0
 }
 
-async function writeAfterCommit(table: TableSnapshot, actions: readonly Action[], { storage }: CommitPorts) {
+async function writeAfterCommit(
+  table: TableSnapshot,
+  actions: readonly Action[],
+  { storage, clock }: CommitPorts,
+): Promise<TableSnapshot> {
+  const due = checkpointDue(table)
+  // What has expired is not in the checkpoint: a long-lived snapshot need not carry it either.
+  const kept = due ? { ...table, tombstones: unexpiredTombstones(table, clock.now()) } : table
   try {
     await writeChecksum(storage, table, commitInfoOf(actions))
+    if (due) await writeLogCheckpoint(storage, kept, clock.now())
   } catch (error) {
     // The commit stands. A missing checksum costs a reader nothing but speed, and the next checkpoint makes up for this one.
     if (!(error instanceof IngestError) || !error.code.startsWith('storage.')) throw error
   }
+  return kept
 }
