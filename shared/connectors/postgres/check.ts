@@ -101,8 +101,8 @@ async function tables(sessions: Sessions): Promise<CheckResult[]> {
   const rows = await sessions.query(
     'read the catalog',
     `select n.nspname as schema, has_schema_privilege(n.oid, 'usage') as usage, count(c.oid)::int as tables,
-       (array_agg(c.relname order by c.relname) filter (where not has_any_column_privilege(c.oid, 'select')))[1:5] as denied,
-       (array_agg(c.relname order by c.relname) filter (where row_security_active(c.oid)))[1:5] as secured
+       (array_agg(c.relname::text order by c.relname) filter (where not has_any_column_privilege(c.oid, 'select')))[1:5] as denied,
+       (array_agg(c.relname::text order by c.relname) filter (where row_security_active(c.oid)))[1:5] as secured
      from pg_namespace n join pg_class c on c.relnamespace = n.oid and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
      where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and ($1::text[] is null or n.nspname = any ($1))
      group by 1, 2 order by 1`,

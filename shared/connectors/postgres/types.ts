@@ -45,8 +45,9 @@ const asText: Mapping = { type: { kind: 'string' }, read: (value) => `${value}::
  */
 const finite = (type: LogicalType, low: string, high: string): Mapping => ({
   type,
+  // NULL is neither finite nor infinite, and stays.
   read: (value) =>
-    `case when isfinite(${value}) then ${value} when ${value} < '${low}' then '${low}' else '${high}' end`,
+    `case when isfinite(${value}) is not false then ${value} when ${value} < '${low}' then '${low}' else '${high}' end`,
 })
 
 /** The table of docs/connectors.md ("PostgreSQL types") by pg_type.typname; a test compares every line with a real server. */
