@@ -25,11 +25,17 @@ export interface BatchOptions {
   csv?: CsvDialect
 }
 
+/** RFC 4180 with the usual liberties. `delimiter`, `quote` and `escape` are single ASCII characters. */
 export interface CsvDialect {
+  /** Default `,`. */
   delimiter?: string
+  /** Default `"`; empty when nothing is quoted. Line feeds and delimiters may stand between quotes. */
   quote?: string
+  /** Stands before a quote inside quotes. Default: the quote, doubled. */
   escape?: string
+  /** The first record names the columns, in any order; names the schema lacks are passed over. Default false. */
   header?: boolean
+  /** This text without quotes is null. Default: nothing between two delimiters. */
   nullText?: string
 }
 
@@ -74,9 +80,19 @@ export interface FinishedFile {
 export interface BatchWriter {
   /** NDJSON, or JSON arrays of objects. */
   append(bytes: Uint8Array): void
-  /** PostgreSQL COPY text. Columns are in schema order. */
+  /**
+   * PostgreSQL COPY text: columns in schema order, `\N` for null, `ISO` DateStyle, `hex` bytea. Arrays of one dimension
+   * become lists (`{a,"b",NULL}`; more dimensions are rejected); json becomes a struct, map, list or variant. Dates take
+   * ` BC`; `infinity` is rejected as out of range, so a query that may return it must rewrite it.
+   */
   appendCopy(bytes: Uint8Array): void
+  /** CSV in the dialect of the options. Values have the same forms as in COPY; binary is also base64 or hex by option. */
   appendCsv(bytes: Uint8Array): void
+  /**
+   * JavaScript values: boolean; number, bigint or text for numbers and decimals; string; Uint8Array for binary; Date,
+   * text or bigint microseconds for timestamps; `YYYY-MM-DD` or bigint days for dates; arrays; plain objects; Map or
+   * object for maps; any JSON value for variant. `undefined` is null.
+   */
   appendRows(rows: readonly Row[]): void
   /** Records accepted so far. */
   readonly rows: number

@@ -167,7 +167,7 @@ export function declareNodes(kernel: Kernel, root: SchemaNode, writes: boolean) 
     const { id, present, repetition } = node
     kernel.addNode(kind, at, nameLength, escapedLength, children.length, !node.nullable, present, repetition)
     if (!container) {
-      const leafType = leafTypes.findIndex((kind) => kind === type.kind)
+      const leafType = leafTypes.indexOf(type.kind as (typeof leafTypes)[number])
       invariant(leafType >= 0, `column ${node.path} is of type ${type.kind}, which no file holds`)
       const { precision, scale } = type.kind === 'decimal' ? type : { precision: 0, scale: 0 }
       kernel.addLeaf(id, leafType, precision, scale, widthOf(type), present, maxRepetition, writes)

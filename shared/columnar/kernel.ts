@@ -47,6 +47,14 @@ export interface KernelExports {
   checkCopy(final: boolean): number
   parseCsv(final: boolean): number
   checkCsv(final: boolean): number
+  openCsv(
+    delimiter: number,
+    quote: number,
+    escapeByte: number,
+    header: boolean,
+    nullText: number,
+    nullTextLength: number,
+  ): void
   endText(): void
   bytesRead(): number
   setBytesRead(bytes: number): void

@@ -1,5 +1,5 @@
 import { IngestError } from '../core/errors.ts'
-import type { BatchOptions, Rejection } from './batch-writer.ts'
+import type { BatchOptions, CsvDialect, Rejection } from './batch-writer.ts'
 import { acquireKernel, type Kernel } from './kernel.ts'
 import { declareNodes, nodesOf, RESCUED_DATA, type SchemaNode } from './kernel-schema.ts'
 import { rejectionReader } from './rejections.ts'
@@ -35,9 +35,26 @@ export function openKernel(
   )
   declareNodes(kernel, root, writes)
   if (rescue) kernel.setRescueColumn(rescueColumn!.id)
+  openCsv(kernel, options.csv ?? {})
   const read = rejectionReader(kernel, nodesOf(root), maxRecordBytes)
   kernel.onRejected = (...details) => onRejected(read(...details))
   return kernel
+}
+
+function openCsv(kernel: Kernel, dialect: CsvDialect) {
+  const { delimiter = ',', quote = '"', header = false, nullText = '' } = dialect
+  const byte = (name: string, text: string) => {
+    const code = text === '' && name !== 'delimiter' ? 0 : text.charCodeAt(0)
+    if (text.length > 1 || code > 127 || Number.isNaN(code)) {
+      throw new IngestError('config.invalid', `csv ${name} "${text}" is not one ASCII character`)
+    }
+    return code
+  }
+  const text = Buffer.from(nullText)
+  const at = kernel.alloc(text.length)
+  new Uint8Array(kernel.memory.buffer).set(text, at)
+  const [d, q, e] = [byte('delimiter', delimiter), byte('quote', quote), byte('escape', dialect.escape ?? quote)]
+  kernel.openCsv(d, q, e, header, at, text.length)
 }
 
 export function feedPiece(kernel: Kernel, piece: Uint8Array) {

@@ -16,6 +16,8 @@ export abstract class Input {
   static invalid: bool = false
   /** The unread tail is one incomplete record: not worth reading again before it has doubled. */
   static retryAt: i32 = 0
+  /** Nothing has been read of this text. */
+  static atStart: bool = true
 }
 
 const FIRST_ROOM = 1 << 16
@@ -29,6 +31,7 @@ export function openInput(): void {
   Input.validTo = 0
   Input.invalid = false
   Input.retryAt = 0
+  Input.atStart = true
   reserveText(FIRST_ROOM + 64)
 }
 
@@ -76,4 +79,14 @@ export function passInvalid(end: usize, final: bool): void {
   Input.validTo = <i32>(end - Input.at)
   Input.invalid = false
   checkInput(final)
+}
+
+/** The place after a byte order mark at `p`, or 0 while there are too few bytes to tell. */
+export function skipByteOrderMark(p: usize, final: bool): usize {
+  const left = State.end - p
+  if (left < 3) {
+    if (!final) return 0
+  } else if (load<u16>(p) == 0xbbef && load<u8>(p + 2) == 0xbf) p += 3
+  Input.atStart = false
+  return p
 }

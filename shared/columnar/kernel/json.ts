@@ -1,8 +1,18 @@
-import { checkInput, holdsInvalid, Input, passInvalid } from './input'
+import { checkInput, holdsInvalid, Input, passInvalid, skipByteOrderMark } from './input'
 import { readStruct, readStructCarefully } from './json-values'
-import { skipValue, space } from './lexer'
+import { lineEnd, skipValue, space } from './lexer'
 import { Nodes } from './node'
-import { acceptRecord, beginRecord, NEEDS_INPUT, NEEDS_SERVICE, rejectRecord, undo } from './records'
+import {
+  acceptRecord,
+  beginRecord,
+  NEEDS_INPUT,
+  NEEDS_SERVICE,
+  Records,
+  rejectInvalid,
+  rejectRecord,
+  rejectUnread,
+  undo,
+} from './records'
 import * as S from './state'
 import { fail, kindAt, State } from './state'
 
@@ -17,19 +27,8 @@ const BROKEN = 4
 const LONG_LINE = 5
 
 let place: i32 = TOP
-let started: bool = false
-/** Bytes of the longest record accepted. */
-let maxRecord: i32 = 0
-
-export function openJson(maxRecordBytes: i32): void {
+export function openJson(): void {
   place = TOP
-  started = false
-  maxRecord = maxRecordBytes
-}
-
-export function endJson(): void {
-  place = TOP
-  started = false
 }
 
 /** Tokens that the end of input can cut show their fault at most this far before it. */
@@ -44,11 +43,9 @@ export function readJson<W>(final: bool): i32 {
   checkInput(final)
   let p = Input.at + Input.position
   const end = State.end
-  if (!started && p < end) {
-    const left = end - p
-    if (left < 3 && !final) return NEEDS_INPUT
-    if (left >= 3 && load<u16>(p) == 0xbbef && load<u8>(p + 2) == 0xbf) p += 3
-    started = true
+  if (Input.atStart) {
+    p = skipByteOrderMark(p, final)
+    if (p == 0) return NEEDS_INPUT
   }
   let result = NEEDS_INPUT
   while (p < end) {
@@ -80,24 +77,13 @@ export function readJson<W>(final: bool): i32 {
   Input.position = <i32>(p - Input.at)
   const left = Input.length - Input.position
   Input.retryAt = left * 2
-  if (result == NEEDS_INPUT && !final && left > maxRecord) rejectLong(p, end)
+  if (result == NEEDS_INPUT && !final && left > Records.maxBytes) rejectLong(p, end)
   if (final && result == NEEDS_INPUT && place >= ARRAY_BEGUN && place <= AFTER_COMMA) {
     fail(S.MALFORMED, end, 0, S.GOT_END)
     rejectRecord(end, end)
     place = TOP
   }
   return result
-}
-
-/** The line feed at or after `p`, or `end`. */
-function lineEnd(p: usize, end: usize): usize {
-  const feed = i8x16.splat(0x0a)
-  while (p < end) {
-    const mask = i8x16.bitmask(i8x16.eq(v128.load(p), feed))
-    if (mask) return min(p + ctz<i32>(mask), end)
-    p += 16
-  }
-  return end
 }
 
 /** A record of NDJSON: one line. Returns the place after it, or 0 when it is not complete. */
@@ -109,7 +95,7 @@ function readLine<W>(start: usize, end: usize, final: bool): usize {
     p = space(p)
     if (load<u8>(p) == 0x0a || (final && p == end)) {
       if (!holdsInvalid(p)) {
-        if (p - start > <usize>maxRecord) return rejectLine<W>(start, p, S.TOO_LARGE, S.GOT_LARGE_RECORD)
+        if (p - start > <usize>Records.maxBytes) return rejectLarge<W>(start, p)
         acceptRecord<W>()
         return p
       }
@@ -123,21 +109,6 @@ function readLine<W>(start: usize, end: usize, final: bool): usize {
   if (stop == end && !final) return 0
   if (holdsInvalid(stop)) return rejectInvalid(start, stop, final)
   return readAgain<W>(start, stop, stop)
-}
-
-function rejectLine<W>(start: usize, end: usize, code: i32, got: i32): usize {
-  undo<W>()
-  fail(code, start, 0, got)
-  rejectRecord(start, end)
-  return end
-}
-
-function rejectInvalid(start: usize, end: usize, final: bool): usize {
-  State.failed = 0
-  fail(S.MALFORMED, start, 0, S.GOT_INVALID_UTF8)
-  rejectRecord(start, end)
-  passInvalid(end, final)
-  return end
 }
 
 /** Reads a failed record once more, carefully: for the last of equal keys to win, and for the right reason. */
@@ -182,7 +153,7 @@ function readElement<W>(p: usize, end: usize, final: bool): usize {
     if (holdsInvalid(after)) {
       undo<W>()
       rejectInvalid(p, after, final)
-    } else if (after - p > <usize>maxRecord) rejectLine<W>(p, after, S.TOO_LARGE, S.GOT_LARGE_RECORD)
+    } else if (after - p > <usize>Records.maxBytes) rejectLarge<W>(p, after)
     else acceptRecord<W>()
     place = AFTER_ELEMENT
     return after
@@ -216,14 +187,15 @@ function breakArray(p: usize, end: usize): usize {
 }
 
 function rejectLong(p: usize, end: usize): void {
-  State.failed = 0
-  fail(S.TOO_LARGE, p, 0, S.GOT_LARGE_RECORD)
-  rejectRecord(p, end)
+  rejectUnread(p, end)
   place = place == TOP ? LONG_LINE : BROKEN
-  Input.position = Input.length
-  Input.validTo = Input.length
-  Input.invalid = false
-  Input.retryAt = 0
+}
+
+function rejectLarge<W>(start: usize, end: usize): usize {
+  undo<W>()
+  fail(S.TOO_LARGE, start, 0, S.GOT_LARGE_RECORD)
+  rejectRecord(start, end)
+  return end
 }
 
 /** Passes over the rest of a line that was too long. */

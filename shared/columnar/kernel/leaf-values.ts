@@ -84,7 +84,7 @@ function readVariant<W>(node: Node, p: usize, repetition: i32): usize {
   return end
 }
 
-@inline function putBoolean<W>(node: Node, value: i32, repetition: i32): void {
+@inline export function putBoolean<W>(node: Node, value: i32, repetition: i32): void {
   if (writes<W>()) {
     addLevel(node.leaf, repetition, node.present)
     addBoolean(node.leaf, value)
@@ -99,7 +99,7 @@ function readVariant<W>(node: Node, p: usize, repetition: i32): usize {
 }
 
 /** Puts the last number read into a numeric leaf. */
-@inline function putNumber<W>(node: Node, repetition: i32): void {
+export function putNumber<W>(node: Node, repetition: i32): void {
   const leaf = node.leaf
   const type = leaf.type
   if (type == S.LONG) {
@@ -158,13 +158,13 @@ export function readText<W>(node: Node, p: usize, end: usize, repetition: i32): 
   if (type == S.DATE) readDateText<W>(node, p, end, repetition, false)
   else if (type == S.TIMESTAMP || type == S.TIMESTAMP_NTZ) readTimestampText<W>(node, p, end, repetition, false)
   else if (type == S.BINARY) {
-    const length = State.hexBinary ? decodeHex(p, end, Text.at) : decodeBase64(p, end, Text.at)
+    const length = State.hexBinary ? decodeHex(p, end, Text.bytes) : decodeBase64(p, end, Text.bytes)
     putBinary<W>(node, length, repetition)
   } else if (!readNumber(p) || Num.end != end) readNonFinite<W>(node, p, end, repetition)
   else putNumber<W>(node, repetition)
 }
 
-/** Puts `length` bytes of Text; -1 when the text was not of the binary form. */
+/** Puts `length` bytes of Text.bytes; -1 when the text was not of the binary form. */
 export function putBinary<W>(node: Node, length: i32, repetition: i32): void {
   if (length < 0) {
     fail(S.WRONG_TYPE, 0, node.id, S.GOT_STRING)
@@ -172,7 +172,7 @@ export function putBinary<W>(node: Node, length: i32, repetition: i32): void {
   }
   if (writes<W>()) {
     addLevel(node.leaf, repetition, node.present)
-    addBytes(node.leaf, Text.at, length)
+    addBytes(node.leaf, Text.bytes, length)
   }
 }
 

@@ -31,19 +31,30 @@ function spaces(p: usize): usize {
   }
 }
 
-/** Where text with its escapes resolved is put: `Text.at`, `Text.length`, followed by zero bytes. */
+/**
+ * Where text with its escapes resolved is put: `Text.at`, `Text.length`, followed by zero bytes. `Text.inner` holds
+ * what is decoded out of such text, `Text.bytes` what binary text stands for; each is as large as the input buffer.
+ */
 export abstract class Text {
   static at: usize = 0
   static length: i32 = 0
+  static inner: usize = 0
+  static bytes: usize = 0
   static room: i32 = 0
 }
 
 /** Makes room for `bytes` of text. */
 export function reserveText(bytes: i32): void {
   if (bytes <= Text.room) return
-  if (Text.at) free(Text.at)
-  Text.room = max(bytes, 4096)
-  Text.at = alloc(Text.room)
+  if (Text.at) {
+    free(Text.at)
+    free(Text.inner)
+    free(Text.bytes)
+  }
+  Text.room = bytes
+  Text.at = alloc(bytes)
+  Text.inner = alloc(bytes)
+  Text.bytes = alloc(bytes)
 }
 
 /** Ends the text at `length`: number and date readers stop at the zero that follows. */
@@ -268,4 +279,15 @@ export function skipKey(p: usize): usize {
   p = space(p)
   if (load<u8>(p) != 0x3a) return fail(MALFORMED, p, 0, kindAt(p))
   return space(p + 1)
+}
+
+/** The line feed at or after `p`, or `end`. */
+export function lineEnd(p: usize, end: usize): usize {
+  const feed = i8x16.splat(0x0a)
+  while (p < end) {
+    const mask = i8x16.bitmask(i8x16.eq(v128.load(p), feed))
+    if (mask) return min(p + ctz<i32>(mask), end)
+    p += 16
+  }
+  return end
 }

@@ -1,7 +1,9 @@
 import { initDoubles } from './doubles'
 import { clearDictionary } from './dictionary'
 import { feedInput, Input, openInput, reserveInput } from './input'
-import { endJson, openJson, readJson } from './json'
+import { openJson, readJson } from './json'
+import { openCsv, readCsv, restartCsv } from './csv'
+import { readCopy } from './copy-text'
 import { Check, Write } from './leaf-values'
 import { newLeaf, openLeaf } from './leaf'
 import { openKeys } from './map-keys'
@@ -50,7 +52,8 @@ export function open(
   openInput()
   openKeys()
   openRescue()
-  openJson(maxRecordBytes)
+  Records.maxBytes = maxRecordBytes
+  openJson()
 }
 
 export { alloc, beginNodes }
@@ -131,9 +134,29 @@ export function checkJson(final: bool): i32 {
   return readJson<Check>(final)
 }
 
+export function parseCopy(final: bool): i32 {
+  return readCopy<Write>(final)
+}
+
+export function checkCopy(final: bool): i32 {
+  return readCopy<Check>(final)
+}
+
+export { openCsv }
+
+export function parseCsv(final: bool): i32 {
+  return readCsv<Write>(final)
+}
+
+export function checkCsv(final: bool): i32 {
+  return readCsv<Check>(final)
+}
+
 /** Ends the text: the next byte begins a new one. */
 export function endText(): void {
-  endJson()
+  openJson()
+  Input.atStart = true
+  restartCsv()
 }
 
 /** Bytes read so far: places of records count from their beginning. */

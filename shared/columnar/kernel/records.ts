@@ -1,11 +1,11 @@
-import { Input } from './input'
+import { Input, passInvalid } from './input'
 import { undoRecord } from './leaf'
 import { Check, Write, writes } from './leaf-values'
 import { clearKeys } from './map-keys'
 import { leafAt, Node, Nodes } from './node'
 import { PAGE_VALUES } from './leaf'
 import { clearRescue, writeRescued } from './rescue'
-import { State } from './state'
+import { fail, GOT_INVALID_UTF8, GOT_LARGE_RECORD, MALFORMED, State, TOO_LARGE } from './state'
 
 /** Called for every record that is left out: places are byte offsets into the input buffer. */
 @external("host", "rejected")
@@ -27,6 +27,8 @@ export const NEEDS_SERVICE = 1
 export abstract class Records {
   /** Records read so far, good and bad. */
   static read: f64 = 0
+  /** Bytes of the longest record accepted. */
+  static maxBytes: i32 = 0
   static rescueColumn: Node | null = null
 }
 
@@ -70,4 +72,24 @@ export function rejectRecord(start: usize, end: usize): void {
   Records.read++
   State.failed = 0
   State.unknownKeyLength = 0
+}
+
+/** Rejects the record [start, end), which holds ill-formed UTF-8, and goes on behind it. */
+export function rejectInvalid(start: usize, end: usize, final: bool): usize {
+  State.failed = 0
+  fail(MALFORMED, start, 0, GOT_INVALID_UTF8)
+  rejectRecord(start, end)
+  passInvalid(end, final)
+  return end
+}
+
+/** Rejects the incomplete record at `p`, which has grown too large, and drops what there is of it. */
+export function rejectUnread(p: usize, end: usize): void {
+  State.failed = 0
+  fail(TOO_LARGE, p, 0, GOT_LARGE_RECORD)
+  rejectRecord(p, end)
+  Input.position = Input.length
+  Input.validTo = Input.length
+  Input.invalid = false
+  Input.retryAt = 0
 }
