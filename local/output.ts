@@ -4,6 +4,7 @@ export interface TextStream {
   isTTY?: boolean
   columns?: number
   write(text: string): unknown
+  once?(event: 'drain', listener: () => void): unknown
 }
 
 /** All that a command prints. Every text goes through the redactor. */
@@ -38,9 +39,10 @@ export class Output {
     this.#out.write(`${JSON.stringify(this.#redactor.value(value), bigintAsText)}\n`)
   }
 
-  /** Text as it is, without an end of line. */
-  raw(text: string): void {
-    this.#out.write(this.#redactor.text(text))
+  /** Text as it is, without an end of line. Awaiting it is back-pressure. */
+  async raw(text: string): Promise<void> {
+    const taken = this.#out.write(this.#redactor.text(text))
+    if (taken === false && this.#out.once) await new Promise<void>((done) => this.#out.once!('drain', done))
   }
 
   /** A remark beside the output: standard error, so that it is not in a pipe. */
@@ -61,7 +63,8 @@ export class Output {
       for (const row of rows) this.record(row)
       return
     }
-    for (const line of tableLines(rows, columns)) this.line(line)
+    const cells = rows.map((row) => columns.map((column) => row[column]))
+    for (const line of tableLines(cells, columns)) this.line(line)
   }
 
   /** Lines at the bottom of a terminal that the next call replaces. Nothing when this is no terminal. */
@@ -80,9 +83,10 @@ export class Output {
   }
 }
 
-function tableLines(rows: readonly Record<string, unknown>[], columns: readonly string[]): string[] {
-  const cells = rows.map((row) => columns.map((column) => cellText(row[column])))
-  const right = columns.map((column) => rows.length > 0 && rows.every((row) => isNumeric(row[column])))
+/** Rows below their columns' names, aligned; numbers to the right. */
+export function tableLines(rows: readonly (readonly unknown[])[], columns: readonly string[]): string[] {
+  const cells = rows.map((row) => row.map(cellText))
+  const right = columns.map((_, i) => rows.length > 0 && rows.every((row) => isNumeric(row[i])))
   const widths = columns.map((column, i) => Math.max(widthOf(column), ...cells.map((row) => widthOf(row[i]!))))
   const layout = (row: readonly string[]) =>
     row

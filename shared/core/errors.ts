@@ -54,6 +54,8 @@ export const errorCodes = {
   'table.unsupported_feature': 'fix',
   /** The table's log breaks the Delta protocol. Restore the missing or damaged file the message names. */
   'table.corrupt': 'fix',
+  /** The SQL could not be run. The message is the engine's; the README shows how tables and versions are named. */
+  'query.invalid': 'fix',
   /** There is no table at this name or version. The message lists what there is. */
   'table.missing': 'fix',
   /** The table changed in a way that this write cannot be laid on top of. The run is planned again from the new version. */
