@@ -1,0 +1,45 @@
+import type { Clock } from '../../shared/core/clock.ts'
+import type { Principal } from '../../shared/push/auth.ts'
+import type { PushLimits } from '../../shared/push/payload.ts'
+import type { IngestBatch, Receipt } from '../../shared/push/receive.ts'
+import type { PushTable } from '../../shared/push/tables.ts'
+import type { StateStore } from '../../shared/state/state-store.ts'
+import type { SessionSocket } from './session-socket.ts'
+
+export interface ServerSettings {
+  limits: PushLimits
+  /** What one session may have in flight. */
+  window: { bytes: number; records: number }
+  /** Connections are drained at this age. Default none, as a long timer: API Gateway's is 2 hours. */
+  maxConnectionAgeMs: number
+  /** How long a drained producer has to collect its acks. */
+  drainMs: number
+  /** All batches being validated and stored, of all sessions. Beyond it sockets are not read. */
+  inFlightBytes: number
+  /** Queue bytes not yet committed. Beyond it sockets are not read: the disk is not a place to fall behind in. */
+  backlogBytes: number
+}
+
+export const defaultSettings: Omit<ServerSettings, 'limits'> = {
+  window: { bytes: 4 << 20, records: 200_000 },
+  maxConnectionAgeMs: Number.POSITIVE_INFINITY,
+  drainMs: 10_000,
+  inFlightBytes: 64 << 20,
+  backlogBytes: 512 << 20,
+}
+
+/** What connections need of the server they belong to. */
+export interface PushContext {
+  clock: Clock
+  state: StateStore
+  settings: ServerSettings
+  /** @throws IngestError `push.not_permitted` (fix) when there is no such table and it may not be created */
+  openTable(name: string, options: { create: boolean }): Promise<PushTable | undefined>
+  /** Makes this socket the one of a session; returns how far an earlier one here had come. */
+  adopt(socket: SessionSocket, session: string): number
+  leave(socket: SessionSocket, principal: Principal): void
+  /** Counts bytes against the quota; how long to hold the producer back. */
+  charge(principal: Principal, bytes: number): number
+  receive(table: string, batch: IngestBatch): Promise<Receipt>
+  isBehind(): boolean
+}

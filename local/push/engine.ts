@@ -1,0 +1,166 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { asIngestError, type IngestError } from '../../shared/core/errors.ts'
+import { type Committer, openCommitter, type PushCommitPorts } from '../../shared/push/commit.ts'
+import { createFlusher, type FlushedFile, type FlushLimits, type FlushPorts } from '../../shared/push/flush.ts'
+import { prefixEnd } from '../../shared/push/intervals.ts'
+import { committedRanges } from '../../shared/push/stored-sessions.ts'
+import { rootOf } from '../../shared/push/tables.ts'
+
+export interface EngineEvents {
+  /** A version holds new events. `sessions`: what is now committed of each without a gap. */
+  committed(event: {
+    table: string
+    version: number
+    rows: number
+    files: number
+    lagMs: number
+    sessions: Map<string, number>
+  }): void
+  /** Something failed and will be tried again. */
+  failed(error: IngestError): void
+}
+
+export interface PushEngine {
+  /** Bytes received and not yet in a closed file. */
+  readonly backlogBytes: number
+  /** Writes and commits everything the queue holds, then stops. */
+  stop(): Promise<void>
+}
+
+const RECEIVE_BYTES = 8 << 20
+const RECEIVE_RECORDS = 2000
+/** Longer than any flush and commit takes; a process that dies is noticed by the next one at its start anyway. */
+const VISIBILITY_MS = 60_000
+const IDLE_MS = 15
+const RETRY_MS = 500
+
+/** Moves events from the queue into tables for as long as it runs: flush and commit beside each other. */
+export function startPushEngine(
+  owner: string,
+  ports: FlushPorts & PushCommitPorts,
+  limits: FlushLimits,
+  events: EngineEvents,
+): PushEngine {
+  const flusher = createFlusher(ports, limits)
+  const tables = new Map<string, TableCommits>()
+  let stopping = false
+  const running = run()
+
+  async function run() {
+    for (;;) {
+      const taken = await attempt(takeSome)
+      // A closing file compresses its last pages on another thread: the next ones are filled meanwhile.
+      const closing = attempt(async () => announce(await flusher.finish(stopping && !taken ? 'all' : 'due')))
+      if (stopping && !taken) {
+        await closing
+        await Promise.all([...tables.values()].map((table) => table.settled()))
+        return
+      }
+      if (!taken) await sleep(IDLE_MS)
+    }
+  }
+
+  async function takeSome(): Promise<number> {
+    const records = await ports.queue.receive({
+      maxBytes: RECEIVE_BYTES,
+      maxRecords: RECEIVE_RECORDS,
+      visibilityMs: VISIBILITY_MS,
+    })
+    for (const error of await flusher.take(records)) events.failed(error)
+    return records.length
+  }
+
+  function announce(files: readonly FlushedFile[]) {
+    for (const file of files) {
+      const commits = tables.get(file.table) ?? new TableCommits(file.table, owner, ports, events)
+      tables.set(file.table, commits)
+      commits.add(file)
+    }
+  }
+
+  async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      events.failed(asIngestError(error))
+      await sleep(RETRY_MS)
+      return undefined
+    }
+  }
+
+  return {
+    get backlogBytes() {
+      return flusher.openBytes
+    },
+    async stop() {
+      stopping = true
+      await running
+    },
+  }
+}
+
+/** The files of one table that wait for their commit: all that wait go into the next version together. */
+class TableCommits {
+  readonly #table: string
+  readonly #owner: string
+  readonly #ports: PushCommitPorts & FlushPorts
+  readonly #events: EngineEvents
+  #waiting: FlushedFile[] = []
+  #committer: Committer | undefined
+  #running: Promise<void> | undefined
+
+  constructor(table: string, owner: string, ports: PushCommitPorts & FlushPorts, events: EngineEvents) {
+    this.#table = table
+    this.#owner = owner
+    this.#ports = ports
+    this.#events = events
+  }
+
+  add(file: FlushedFile) {
+    this.#waiting.push(file)
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  settled(): Promise<void> {
+    return this.#running ?? Promise.resolve()
+  }
+
+  async #run() {
+    for (let failures = 0; this.#waiting.length > 0 && failures < 20; ) {
+      const files = this.#waiting.splice(0)
+      try {
+        await this.#commit(files)
+        failures = 0
+      } catch (error) {
+        // Whether the commit happened is found out by the next committer; the same files are offered to it.
+        this.#committer = undefined
+        this.#waiting = [...files, ...this.#waiting]
+        failures++
+        this.#events.failed(asIngestError(error))
+        await sleep(RETRY_MS)
+      }
+    }
+  }
+
+  async #commit(files: readonly FlushedFile[]) {
+    this.#committer ??= await openCommitter(this.#table, this.#owner, this.#ports)
+    const { snapshot, committed, refused } = await this.#committer.commit(files)
+    this.#ports.tables.update(this.#table, snapshot)
+    const garbage = refused.flatMap((file) => (file.add ? [`${rootOf(this.#table)}/${file.add.path}`] : []))
+    await this.#ports.storage.delete(garbage)
+    if (committed.length === 0) return
+    const sessions = new Map<string, number>()
+    for (const session of new Set(committed.flatMap((file) => Object.keys(file.ranges))))
+      sessions.set(session, prefixEnd(await committedRanges(this.#table, session, this.#ports.state)))
+    this.#events.committed({
+      table: this.#table,
+      version: snapshot.version,
+      rows: committed.reduce((sum, file) => sum + file.rows, 0),
+      files: committed.length,
+      lagMs: this.#ports.clock.now() - Math.min(...committed.map((file) => file.oldestMs)),
+      sessions,
+    })
+  }
+}

@@ -1,0 +1,298 @@
+import type { WebSocket } from 'ws'
+import { asIngestError, IngestError } from '../../shared/core/errors.ts'
+import { authorize, may, type Principal } from '../../shared/push/auth.ts'
+import {
+  type AckFrame,
+  decodeBinary,
+  decodeText,
+  encodings,
+  errorFrame,
+  type IngestFrame,
+  type OpenFrame,
+  PROTOCOL_VERSION,
+  type ReceivedFrame,
+  type ServerFrame,
+} from '../../shared/push/frames.ts'
+import type { Receipt } from '../../shared/push/receive.ts'
+import * as machine from '../../shared/push/session.ts'
+import { beginSession, noteDurable, resumeSession } from '../../shared/push/stored-sessions.ts'
+import { columnsOf, type PushTable } from '../../shared/push/tables.ts'
+import type { PushContext } from './context.ts'
+
+const KEEP_ALIVE_MS = 30_000
+const NOTE_DURABLE_MS = 2000
+
+/** One connection and its session: docs/protocol.md. Lives until its socket is closed. */
+export class SessionSocket {
+  readonly #socket: WebSocket
+  readonly #principal: Principal
+  readonly #context: PushContext
+  #table = ''
+  #session: machine.Session | undefined
+  #opening = false
+  #closing = false
+  #goodbye = false
+  #draining = false
+  #paused = false
+  #heldUntilMs = 0
+  #releaseTimer: NodeJS.Timeout | undefined
+  #ackDue = false
+  #noted = 0
+  #schemaTold = 0
+  /** Receipts with rejections, to be told once the session's durable offset covers them. */
+  #untold: { end: number; receipt: Receipt }[] = []
+  #timers: NodeJS.Timeout[] = []
+  #alive = true
+
+  constructor(socket: WebSocket, principal: Principal, context: PushContext) {
+    this.#socket = socket
+    this.#principal = principal
+    this.#context = context
+    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
+    socket.on('pong', () => {
+      this.#alive = true
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => this.#closed())
+    this.#timers.push(setInterval(() => this.#keepAlive(), KEEP_ALIVE_MS))
+    this.#timers.push(setInterval(() => void this.#noteDurable(), NOTE_DURABLE_MS))
+    const { maxConnectionAgeMs, drainMs } = context.settings
+    this.#drainAt(maxConnectionAgeMs, 'the connection has reached its age limit')
+    if (principal.expiresAtMs !== undefined)
+      this.#drainAt(principal.expiresAtMs - context.clock.now() - drainMs, 'the token expires')
+  }
+
+  get id(): string | undefined {
+    return this.#session?.id
+  }
+
+  get table(): string {
+    return this.#table
+  }
+
+  get durable(): number {
+    return this.#session ? machine.durableOf(this.#session) : 0
+  }
+
+  /** Tells the producer to go on elsewhere; the socket is closed after `inMs` at the latest. */
+  drain(reason: string, inMs: number) {
+    if (this.#draining || this.#closing) return
+    this.#draining = true
+    this.#send({ type: 'drain', inMs, reason })
+    this.#timers.push(setTimeout(() => this.#close(1001, reason), inMs))
+  }
+
+  /** The session goes on elsewhere, or the server refuses to go on. */
+  fail(error: IngestError) {
+    if (this.#closing) return
+    this.#send(errorFrame(error, this.#session?.next))
+    const auth = error.code === 'push.unauthenticated' || error.code === 'push.not_permitted'
+    this.#close(auth ? 4401 : error.remedy === 'retry' ? 4503 : 4400, error.code)
+  }
+
+  noteCommitted(upTo: number) {
+    if (!this.#session) return
+    this.#session = machine.noteCommitted(this.#session, upTo)
+    this.#scheduleAck()
+  }
+
+  noteSchema(table: PushTable) {
+    if (!this.#session || table.newest.version === this.#schemaTold) return
+    this.#schemaTold = table.newest.version
+    this.#send({ type: 'schema', schemaVersion: table.newest.version, columns: columnsOf(table.newest.schema) })
+  }
+
+  #receive(data: Buffer, isBinary: boolean) {
+    if (this.#closing) return
+    try {
+      const received = isBinary ? decodeBinary(data) : decodeText(data.toString('utf8'))
+      this.#act(received)
+    } catch (error) {
+      this.fail(asIngestError(error))
+    }
+  }
+
+  #act({ frame, body }: ReceivedFrame) {
+    if (frame.type === 'ping') return this.#send({ type: 'pong', ...(frame.id === undefined ? {} : { id: frame.id }) })
+    if (frame.type === 'open') {
+      this.#open(frame).catch((error) => this.fail(asIngestError(error)))
+      return
+    }
+    if (!this.#session)
+      throw new IngestError(
+        'push.frame_invalid',
+        `the first frame must be open, and ${frame.type} waits for its answer`,
+      )
+    if (this.#goodbye) throw new IngestError('push.frame_invalid', `got ${frame.type} after close`)
+    if (frame.type === 'ingest') return this.#ingest(frame, body!)
+    this.#goodbye = true
+    this.#finish()
+  }
+
+  async #open(frame: OpenFrame) {
+    if (this.#opening)
+      throw new IngestError('push.frame_invalid', 'a connection has one session; open another connection')
+    this.#opening = true
+    if (frame.v !== PROTOCOL_VERSION)
+      throw new IngestError(
+        'push.version_unsupported',
+        `got protocol version ${frame.v}, this server speaks ${PROTOCOL_VERSION}; upgrade the older side`,
+      )
+    const context = this.#context
+    authorize(this.#principal, 'write', frame.table)
+    const create = frame.create === true && may(this.#principal, 'create', frame.table)
+    const table = await context.openTable(frame.table, { create })
+    this.#table = frame.table
+    const { subject } = this.#principal
+    const stored =
+      frame.session === undefined
+        ? await beginSession(frame.table, subject, context)
+        : await resumeSession(frame.table, frame.session, subject, context)
+    const durable = Math.max(stored.durable, context.adopt(this, stored.id))
+    if (this.#closing) return
+    this.#session = machine.openSession(stored.id, { durable, committed: stored.committed })
+    this.#noted = stored.durable
+    this.#schemaTold = table?.newest.version ?? 0
+    this.#send({
+      type: 'opened',
+      v: PROTOCOL_VERSION,
+      session: stored.id,
+      durable: this.durable,
+      committed: stored.committed,
+      ...(table && { schemaVersion: table.newest.version, columns: columnsOf(table.newest.schema) }),
+      window: context.settings.window,
+      limits: context.settings.limits,
+      encodings: [...encodings],
+      binary: true,
+    })
+  }
+
+  #ingest(frame: IngestFrame, body: Uint8Array) {
+    const batch = { offset: frame.offset, count: frame.count, bytes: body.length }
+    const offered = machine.offer(this.#session!, batch)
+    if (offered.kind === 'duplicate') return this.#scheduleAck()
+    this.#session = offered.session
+    this.#hold(this.#context.charge(this.#principal, body.length))
+    this.#context
+      .receive(this.#table, {
+        session: this.#session.id,
+        offset: frame.offset,
+        count: frame.count,
+        encoding: frame.encoding,
+        body,
+        ...(frame.schemaVersion === undefined ? {} : { schemaVersion: frame.schemaVersion }),
+      })
+      .then((receipt) => this.#settled(batch, receipt))
+      .catch((error) => this.fail(asIngestError(error)))
+  }
+
+  #settled(batch: machine.Batch, receipt: Receipt) {
+    this.#session = machine.settle(this.#session!, batch)
+    if (receipt.rejectedRanges.length > 0) this.#untold.push({ end: batch.offset + batch.count, receipt })
+    this.#scheduleAck()
+    this.#release()
+    if (this.#goodbye) this.#finish()
+  }
+
+  /** Batches that become durable in the same turn share one ack. */
+  #scheduleAck() {
+    if (this.#ackDue) return
+    this.#ackDue = true
+    setImmediate(() => {
+      this.#ackDue = false
+      if (!this.#closing) this.#sendAcks()
+    })
+  }
+
+  #sendAcks() {
+    const durable = this.durable
+    const told = this.#untold.filter(({ end }) => end <= durable)
+    this.#untold = this.#untold.filter(({ end }) => end > durable)
+    for (const { receipt } of told)
+      this.#sendAck({
+        rejectedRanges: receipt.rejectedRanges.map(([from, to]) => [from, to]),
+        rejected: [...receipt.rejected],
+      })
+    if (told.length === 0) this.#sendAck({})
+  }
+
+  #sendAck(rejected: Pick<AckFrame, 'rejected' | 'rejectedRanges'>) {
+    this.#send({ type: 'ack', durable: this.durable, committed: this.#session!.committed, ...rejected })
+  }
+
+  /** Stops reading the socket while the producer is over its window, over its quota, or the server is behind. */
+  #hold(ms: number) {
+    this.#heldUntilMs = this.#context.clock.now() + ms
+    if (this.#isHeld() === 'no') return
+    this.#paused = true
+    this.#socket.pause()
+    this.#release()
+  }
+
+  #release() {
+    if (!this.#paused || this.#closing) return
+    const held = this.#isHeld()
+    clearTimeout(this.#releaseTimer)
+    if (held === 'no') {
+      this.#paused = false
+      this.#socket.resume()
+    } else if (held === 'for a while') this.#releaseTimer = setTimeout(() => this.#release(), 10)
+  }
+
+  #isHeld(): 'until settled' | 'for a while' | 'no' {
+    const { window } = this.#context.settings
+    const { inFlightBytes, inFlightRecords } = this.#session!
+    if (inFlightBytes > window.bytes || inFlightRecords > window.records) return 'until settled'
+    return this.#context.isBehind() || this.#context.clock.now() < this.#heldUntilMs ? 'for a while' : 'no'
+  }
+
+  #finish() {
+    if (!machine.isSettled(this.#session!)) return
+    this.#sendAcks()
+    this.#send({ type: 'closed', durable: this.durable, committed: this.#session!.committed })
+    this.#close(1000, 'closed')
+  }
+
+  #drainAt(inMs: number, reason: string) {
+    const { drainMs } = this.#context.settings
+    // A timer holds at most 24.8 days.
+    if (inMs < 2 ** 31) this.#timers.push(setTimeout(() => this.drain(reason, drainMs), Math.max(0, inMs)))
+  }
+
+  #keepAlive() {
+    if (!this.#alive) return this.#socket.terminate()
+    this.#alive = false
+    this.#socket.ping()
+  }
+
+  async #noteDurable() {
+    if (!this.#session || this.durable <= this.#noted) return
+    this.#noted = this.durable
+    try {
+      await noteDurable(this.#table, this.#session.id, this.#noted, this.#context)
+    } catch {
+      // Only a hint for a resume: what is missing in it is sent again.
+      this.#noted = 0
+    }
+  }
+
+  #send(frame: ServerFrame) {
+    if (this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(frame))
+  }
+
+  #close(code: number, reason: string) {
+    this.#closing = true
+    this.#socket.resume()
+    this.#socket.close(code, reason.slice(0, 120))
+    const timer = setTimeout(() => this.#socket.terminate(), 2000)
+    this.#socket.once('close', () => clearTimeout(timer))
+  }
+
+  #closed() {
+    this.#closing = true
+    for (const timer of this.#timers) clearInterval(timer)
+    clearTimeout(this.#releaseTimer)
+    void this.#noteDurable()
+    this.#context.leave(this, this.#principal)
+  }
+}

@@ -1,0 +1,61 @@
+import { parentPort } from 'node:worker_threads'
+import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
+import { asIngestError, type IngestErrorOptions } from '../../shared/core/errors.ts'
+import { type TableFile, tableFile } from '../../shared/push/table-file.ts'
+import { validateRows } from '../../shared/push/validate.ts'
+import type { WorkerReply, WorkerRequest } from './workers.ts'
+
+/** The entry of a worker thread: validates batches, or makes Parquet files whose bytes go back to the main thread. */
+const port = parentPort!
+const files = new Map<number, TableFile>()
+/** One request after another: a file's appends are in order. */
+let last: Promise<void> = Promise.resolve()
+
+port.on('message', (request: WorkerRequest) => {
+  last = last.then(() => answer(request))
+})
+
+async function answer(request: WorkerRequest) {
+  try {
+    reply({ id: request.id, result: await act(request) })
+  } catch (cause) {
+    const error = asIngestError(cause)
+    const options: IngestErrorOptions = error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }
+    reply({ id: request.id, error: { code: error.code, message: error.message, options } })
+  }
+}
+
+async function act(request: WorkerRequest): Promise<unknown> {
+  switch (request.do) {
+    case 'validate':
+      return validateRows(request.input)
+    case 'open':
+      files.set(request.file, tableFile(request.target, sinkOf(request.file), createBatchWriter))
+      return undefined
+    case 'append':
+      return files.get(request.file)!.append(request.rows)
+    case 'finish':
+    case 'abort': {
+      const file = files.get(request.file)!
+      files.delete(request.file)
+      return request.do === 'finish' ? file.finish() : file.abort()
+    }
+  }
+}
+
+/** Finished bytes leave the thread at once; the main thread writes them in order. */
+function sinkOf(file: number) {
+  return {
+    async write(bytes: Uint8Array) {
+      // A copy of its own can be moved instead of cloned, whatever memory the writer made it in.
+      const own = bytes.slice()
+      port.postMessage({ file, bytes: own } satisfies WorkerReply, [own.buffer])
+    },
+    finish: async () => ({ sizeBytes: 0 }),
+    abort: async () => {},
+  }
+}
+
+function reply(message: WorkerReply) {
+  port.postMessage(message)
+}

@@ -1,0 +1,139 @@
+import { Worker } from 'node:worker_threads'
+import type { FinishedFile } from '../../shared/columnar/batch-writer.ts'
+import { type ErrorCode, IngestError, type IngestErrorOptions } from '../../shared/core/errors.ts'
+import type { Validate, ValidateInput, Validation } from '../../shared/push/receive.ts'
+import type { OpenTableFile, TableFile, TableFileTarget } from '../../shared/push/table-file.ts'
+import { validateRows } from '../../shared/push/validate.ts'
+import type { Storage, StorageWriter } from '../../shared/storage/storage.ts'
+
+export type WorkerRequest = { id: number } & WorkerAction
+type WorkerAction =
+  | { do: 'validate'; input: ValidateInput }
+  | { do: 'open'; file: number; target: TableFileTarget }
+  | { do: 'append'; file: number; rows: Parameters<TableFile['append']>[0] }
+  | { do: 'finish' | 'abort'; file: number }
+
+export type WorkerReply =
+  | { id: number; result: unknown }
+  | { id: number; error: { code: ErrorCode; message: string; options: IngestErrorOptions } }
+  | { file: number; bytes: Uint8Array }
+
+/** Under this size a batch is checked on the main thread: the hop to another one costs more. */
+const INLINE_BYTES = 8192
+
+/** Threads that validate and threads that write files: a file being compressed must not hold up an ack. */
+export interface PushWorkers {
+  validate: Validate
+  openFile: OpenTableFile
+  close(): Promise<void>
+}
+
+export function startWorkers(storage: Storage, counts: { validators: number; writers: number }): PushWorkers {
+  const validators = Array.from({ length: counts.validators }, () => new Thread())
+  const writers = Array.from({ length: counts.writers }, () => new Thread())
+  let nextFile = 0
+
+  return {
+    validate(input) {
+      if (input.body.length < INLINE_BYTES && input.encoding === 'none') return inline(input)
+      return leastBusy(validators).ask({ do: 'validate', input }) as Promise<Validation>
+    },
+
+    async openFile(target) {
+      const thread = leastBusy(writers)
+      const file = nextFile++
+      const sink = storage.writer(target.path)
+      thread.sinks.set(file, orderly(sink))
+      await thread.ask({ do: 'open', file, target })
+      return {
+        append: (rows) => thread.ask({ do: 'append', file, rows }) as Promise<void>,
+        async finish() {
+          const finished = (await thread.ask({ do: 'finish', file })) as FinishedFile | undefined
+          await thread.endSink(file, finished ? 'finish' : 'abort')
+          return finished
+        },
+        async abort() {
+          await thread.ask({ do: 'abort', file })
+          await thread.endSink(file, 'abort')
+        },
+      }
+    },
+
+    async close() {
+      await Promise.all([...validators, ...writers].map((thread) => thread.close()))
+    },
+  }
+}
+
+async function inline(input: ValidateInput): Promise<Validation> {
+  return validateRows(input)
+}
+
+const leastBusy = (threads: readonly Thread[]) => threads.reduce((a, b) => (b.busy < a.busy ? b : a))
+
+interface OrderlySink {
+  write(bytes: Uint8Array): void
+  end(how: 'finish' | 'abort'): Promise<unknown>
+}
+
+/** Writes that arrive as messages, one after another; a failure is told at the end. */
+function orderly(sink: StorageWriter): OrderlySink {
+  let last: Promise<void> = Promise.resolve()
+  return {
+    write(bytes) {
+      last = last.then(() => sink.write(bytes))
+      last.catch(() => {})
+    },
+    async end(how) {
+      if (how === 'finish') await last
+      else await last.catch(() => {})
+      await sink[how]()
+    },
+  }
+}
+
+class Thread {
+  readonly sinks = new Map<number, OrderlySink>()
+  readonly #worker = new Worker(new URL('./worker.ts', import.meta.url))
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
+  #next = 0
+
+  constructor() {
+    this.#worker.on('message', (reply: WorkerReply) => {
+      if ('bytes' in reply) return this.sinks.get(reply.file)?.write(reply.bytes)
+      const waiting = this.#waiting.get(reply.id)
+      this.#waiting.delete(reply.id)
+      if ('error' in reply) {
+        const { code, message, options } = reply.error
+        waiting?.reject(new IngestError(code, message, options))
+      } else waiting?.resolve(reply.result)
+    })
+    this.#worker.on('error', (cause) => {
+      const error = new IngestError('bug.invariant', 'a worker thread of push died', { cause })
+      for (const waiting of this.#waiting.values()) waiting.reject(error)
+      this.#waiting.clear()
+    })
+  }
+
+  get busy(): number {
+    return this.#waiting.size + this.sinks.size
+  }
+
+  ask(action: WorkerAction): Promise<unknown> {
+    const id = this.#next++
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#worker.postMessage({ id, ...action })
+    })
+  }
+
+  async endSink(file: number, how: 'finish' | 'abort') {
+    const sink = this.sinks.get(file)
+    this.sinks.delete(file)
+    await sink?.end(how)
+  }
+
+  async close() {
+    await this.#worker.terminate()
+  }
+}

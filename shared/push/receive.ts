@@ -1,0 +1,155 @@
+import type { BatchOptions, Rejection } from '../columnar/batch-writer.ts'
+import type { Clock } from '../core/clock.ts'
+import { IngestError } from '../core/errors.ts'
+import type { Queue, QueueRecord, ReceivedRecord } from '../queue/queue.ts'
+import type { Schema } from '../schema/types.ts'
+import type { Encoding, RecordRejection } from './frames.ts'
+import { addRange, type Intervals } from './intervals.ts'
+import type { PushLimits } from './payload.ts'
+import type { PushTable, PushTables, TablePolicy } from './tables.ts'
+
+/** One ingest message of a session, its rows as they came. */
+export interface IngestBatch {
+  session: string
+  offset: number
+  count: number
+  encoding: Encoding
+  body: Uint8Array
+  schemaVersion?: number
+}
+
+/** What was made of a batch, once it is durable. */
+export interface Receipt {
+  schemaVersion: number
+  /** Offsets of records left out. */
+  rejectedRanges: Intervals
+  /** The reasons of the first 100 of them. */
+  rejected: readonly RecordRejection[]
+}
+
+/** Records of a body and those that do not fit. Runs here or on a worker thread. */
+export type Validate = (input: ValidateInput) => Promise<Validation>
+
+export interface ValidateInput {
+  /** Names this pair of schema and options, so that what was prepared for them is found again. */
+  key: string
+  schema: Schema
+  options: BatchOptions
+  body: Uint8Array
+  encoding: Encoding
+  limits: PushLimits
+}
+
+export interface Validation {
+  records: number
+  rejections: readonly Rejection[]
+}
+
+export interface ReceivePorts {
+  queue: Queue
+  tables: PushTables
+  validate: Validate
+  clock: Clock
+  limits: PushLimits
+}
+
+const MAX_REASONS = 100
+
+/**
+ * How the kernel reads the rows of a table. They travel with the batch, so that the file is written by the very rules the
+ * ack was given by, whatever is configured by then.
+ */
+function optionsFor(policy: TablePolicy, limits: PushLimits): BatchOptions {
+  return {
+    unknownFields: policy.onReject === 'rescue' ? 'rescue' : 'reject',
+    reject: 'row',
+    maxRecordBytes: limits.recordBytes,
+  }
+}
+
+/**
+ * Validates a batch and makes it durable: when it resolves, the ack may be sent. A batch whose records are all left out
+ * still takes its place in the queue, without rows, so that the session's committed offsets pass it.
+ *
+ * @throws IngestError `push.count_mismatch`, `push.too_large`, `push.frame_invalid`, `push.schema_version_unknown` (all
+ *   fix), `queue.full`, `queue.unavailable` (retry); nothing is durable then, or it is unknown
+ */
+export async function receive(table: PushTable, batch: IngestBatch, ports: ReceivePorts): Promise<Receipt> {
+  const schema = await ports.tables.schemaAt(table, batch.schemaVersion ?? table.newest.version)
+  const options = optionsFor(table.policy, ports.limits)
+  const optionsText = JSON.stringify(options)
+  const validation = await ports.validate({
+    key: `${table.name}#${schema.version}#${optionsText}`,
+    schema: schema.schema,
+    options,
+    body: batch.body,
+    encoding: batch.encoding,
+    limits: ports.limits,
+  })
+  if (validation.records !== batch.count)
+    throw new IngestError(
+      'push.count_mismatch',
+      `got ${validation.records} records, wanted ${batch.count} as the frame says; count the records of the rows sent`,
+    )
+  const receipt = receiptOf(table.policy, batch, schema.version, validation.rejections)
+  await ports.queue.send([queueRecord(table.name, batch, receipt, optionsText, ports.clock.now())])
+  return receipt
+}
+
+function receiptOf(
+  policy: TablePolicy,
+  batch: IngestBatch,
+  schemaVersion: number,
+  rejections: readonly Rejection[],
+): Receipt {
+  const end = batch.offset + batch.count
+  const whole = policy.onReject === 'batch' && rejections.length > 0
+  const ranges = rejections.reduce<Intervals>((set, { record }) => {
+    return addRange(set, batch.offset + record, batch.offset + record + 1)
+  }, [])
+  return {
+    schemaVersion,
+    rejectedRanges: whole ? [[batch.offset, end]] : ranges,
+    rejected: rejections.slice(0, MAX_REASONS).map(({ record, column, code, got, wanted }) => ({
+      offset: batch.offset + record,
+      column,
+      code,
+      got,
+      wanted,
+    })),
+  }
+}
+
+/** The header of a queue record: everything a flush needs to know about its body. */
+export interface BatchHeader {
+  session: string
+  from: number
+  to: number
+  encoding: Encoding
+  schemaVersion: number
+  /** BatchOptions as JSON. */
+  options: string
+  rejected: number
+  atMs: number
+}
+
+function queueRecord(table: string, batch: IngestBatch, receipt: Receipt, options: string, atMs: number): QueueRecord {
+  const rejected = receipt.rejectedRanges.reduce((sum, [from, to]) => sum + to - from, 0)
+  const header: BatchHeader = {
+    session: batch.session,
+    from: batch.offset,
+    to: batch.offset + batch.count,
+    encoding: batch.encoding,
+    schemaVersion: receipt.schemaVersion,
+    options,
+    rejected,
+    atMs,
+  }
+  const body = rejected === batch.count ? new Uint8Array() : batch.body
+  return { group: table, header: { ...header }, body }
+}
+
+/** The header as `receive` wrote it. */
+export function headerOf(record: ReceivedRecord): BatchHeader {
+  return record.header as unknown as BatchHeader
+}

@@ -1,0 +1,93 @@
+import { IngestError } from '../core/errors.ts'
+import type { Intervals } from './intervals.ts'
+
+const [LINE_FEED, RETURN, SPACE, TAB, QUOTE, BACKSLASH] = [10, 13, 32, 9, 34, 92]
+const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT, COMMA] = [91, 93, 123, 125, 44]
+
+/** Records of NDJSON: lines that are not blank. */
+export function countRecords(rows: Uint8Array): number {
+  let count = 0
+  for (let start = 0; start < rows.length; ) {
+    const found = rows.indexOf(LINE_FEED, start)
+    const end = found < 0 ? rows.length : found
+    if (!isBlank(rows, start, end)) count++
+    start = end + 1
+  }
+  return count
+}
+
+/** The records at these positions, counted from 0, as NDJSON. */
+export function keepRecords(rows: Uint8Array, keep: Intervals): Uint8Array {
+  const kept: Uint8Array[] = []
+  let position = 0
+  for (const [start, end] of lines(rows)) {
+    const at = position++
+    if (keep.some(([from, to]) => at >= from && at < to)) kept.push(rows.subarray(start, end), NEW_LINE)
+  }
+  return Buffer.concat(kept)
+}
+
+/**
+ * The elements of a JSON array as NDJSON. Only the shape is looked at: what stands between the commas is checked with the
+ * rows.
+ *
+ * @throws IngestError `push.frame_invalid` (fix)
+ */
+export function arrayToLines(json: Uint8Array): Uint8Array {
+  const out = Buffer.allocUnsafe(json.length + 1)
+  let size = 0
+  let depth = 0
+  let inString = false
+  let ended = false
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i]!
+    if (inString) {
+      out[size++] = byte
+      if (byte === BACKSLASH && i + 1 < json.length) out[size++] = json[++i]!
+      else if (byte === QUOTE) inString = false
+      continue
+    }
+    const blank = byte === SPACE || byte === TAB || byte === LINE_FEED || byte === RETURN
+    if (ended && !blank) throw notAnArray()
+    if (depth === 0 && !blank && byte !== OPEN_ARRAY) throw notAnArray()
+    if (blank) continue
+    if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
+      if (depth++ === 0) continue
+    } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) {
+      if (--depth === 0) {
+        ended = true
+        continue
+      }
+    } else if (byte === COMMA && depth === 1) {
+      out[size++] = LINE_FEED
+      continue
+    } else if (byte === QUOTE) inString = true
+    out[size++] = byte
+  }
+  if (!ended) throw notAnArray()
+  return out.subarray(0, size)
+}
+
+/** [start, end) of each line that is not blank. */
+function* lines(rows: Uint8Array): Generator<readonly [number, number]> {
+  let start = 0
+  while (start < rows.length) {
+    const found = rows.indexOf(LINE_FEED, start)
+    const end = found < 0 ? rows.length : found
+    if (!isBlank(rows, start, end)) yield [start, end]
+    start = end + 1
+  }
+}
+
+function isBlank(rows: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const byte = rows[i]!
+    if (byte !== SPACE && byte !== TAB && byte !== RETURN) return false
+  }
+  return true
+}
+
+const NEW_LINE = new Uint8Array([LINE_FEED])
+
+const notAnArray = () =>
+  new IngestError('push.frame_invalid', 'the body is neither a JSON array of objects nor NDJSON with one object a line')

@@ -1,0 +1,41 @@
+import { z } from 'zod'
+import { IngestError } from '../core/errors.ts'
+import { deltaSchemaText, parseDeltaSchema } from '../schema/delta-schema.ts'
+import type { Schema } from '../schema/types.ts'
+import type { StateStore } from '../state/state-store.ts'
+import { pushPartition } from './stored-sessions.ts'
+
+/** The columns of a table at one version. Versions count from 1 and are the same on every server. */
+export interface TableSchema {
+  version: number
+  schema: Schema
+}
+
+const stored = z.object({ text: z.string() })
+const schemaKey = (table: string, version: number) => ({
+  partition: pushPartition(table),
+  sort: `schema/${String(version).padStart(8, '0')}`,
+})
+
+/** The version of this schema: the newest one, or one more than it when the schema is new. */
+export async function registerSchema(table: string, schema: Schema, state: StateStore): Promise<TableSchema> {
+  const text = deltaSchemaText(schema)
+  for (;;) {
+    const [newest] = await state.list(pushPartition(table), { prefix: 'schema/', descending: true, limit: 1 })
+    const version = newest ? Number(newest.sort.slice('schema/'.length)) : 0
+    if (newest && stored.parse(newest.value).text === text) return { version, schema }
+    const next = { ...schemaKey(table, version + 1), value: { text }, expect: 'absent' as const }
+    if (await state.write([next])) return { version: version + 1, schema }
+  }
+}
+
+/** @throws IngestError `push.schema_version_unknown` (fix) */
+export async function schemaAt(table: string, version: number, state: StateStore): Promise<TableSchema> {
+  const entry = await state.read(schemaKey(table, version))
+  if (!entry)
+    throw new IngestError(
+      'push.schema_version_unknown',
+      `${table} has no schema version ${version}; leave schemaVersion out`,
+    )
+  return { version, schema: parseDeltaSchema(stored.parse(entry.value).text) }
+}

@@ -1,0 +1,108 @@
+import { parquetReadObjects } from 'hyparquet'
+import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
+import type { Clock } from '../../shared/core/clock.ts'
+import type { Random } from '../../shared/core/random.ts'
+import { readSnapshot } from '../../shared/delta/snapshot.ts'
+import { openCommitter } from '../../shared/push/commit.ts'
+import { createFlusher, defaultFlushLimits } from '../../shared/push/flush.ts'
+import { defaultLimits } from '../../shared/push/payload.ts'
+import type { IngestBatch, Receipt } from '../../shared/push/receive.ts'
+import { receive } from '../../shared/push/receive.ts'
+import { tableFile } from '../../shared/push/table-file.ts'
+import { createPushTables, type DeclaredTable, defaultPolicy } from '../../shared/push/tables.ts'
+import { validateRows } from '../../shared/push/validate.ts'
+import type { Queue } from '../../shared/queue/queue.ts'
+import type { StateStore } from '../../shared/state/state-store.ts'
+import type { Storage } from '../../shared/storage/storage.ts'
+import { column, seededRandom } from './delta.ts'
+
+export const CLICKS = 'main.events.clicks'
+
+export const clicks: DeclaredTable = {
+  name: CLICKS,
+  policy: defaultPolicy,
+  schema: { fields: [column('id', 'string', false), column('n', 'long')] },
+}
+
+/** A clock that moves only when told to; sleeping moves it. */
+export function handClock(startMs = Date.UTC(2026, 0, 1)): Clock & { forward(ms: number): void } {
+  let now = startMs
+  return {
+    now: () => now,
+    forward: (ms) => {
+      now += ms
+    },
+    async sleep(ms) {
+      now += ms
+    },
+  }
+}
+
+export interface PushPorts {
+  storage: Storage
+  state: StateStore
+  queue: Queue
+  clock: Clock
+}
+
+/** What one process of push does, on this thread. */
+export function pushProcess(ports: PushPorts, seed: number, declared: readonly DeclaredTable[] = [clicks]) {
+  const random: Random = seededRandom(seed)
+  const tables = createPushTables(declared, { ...ports, random }, 0)
+  const flushPorts = {
+    ...ports,
+    random,
+    tables,
+    openFile: async (target: Parameters<typeof tableFile>[0]) =>
+      tableFile(target, ports.storage.writer(target.path), createBatchWriter),
+  }
+
+  return {
+    tables,
+
+    async receive(batch: IngestBatch, table = CLICKS): Promise<Receipt> {
+      const opened = (await tables.open(table))!
+      const validate = async (input: Parameters<typeof validateRows>[0]) => validateRows(input)
+      return receive(opened, batch, { ...ports, tables, validate, limits: defaultLimits })
+    },
+
+    /** Everything that can be received now into one file a table, and these into one version. */
+    async flushAndCommit(table = CLICKS) {
+      const flusher = createFlusher(flushPorts, defaultFlushLimits)
+      const records = await ports.queue.receive({ maxBytes: 1 << 30, maxRecords: 10_000, visibilityMs: 60_000 })
+      const [error] = await flusher.take(records)
+      if (error) throw error
+      const files = await flusher.finish('all')
+      const committer = await openCommitter(table, `process-${seed}`, { ...ports, random })
+      return committer.commit(files)
+    },
+  }
+}
+
+/** The rows of a table as hyparquet, a reader of another make, sees them; files in the order of their commits. */
+export async function rowsOf(storage: Storage, table = CLICKS): Promise<Record<string, unknown>[]> {
+  const root = table.replaceAll('.', '/')
+  const snapshot = await readSnapshot(storage, root)
+  const rows: Record<string, unknown>[] = []
+  for (const file of snapshot?.files.values() ?? []) {
+    const bytes = (await storage.get(`${root}/${decodeURIComponent(file.path)}`))!
+    const buffer = {
+      byteLength: bytes.byteLength,
+      slice: (start: number, end?: number) => bytes.slice(start, end).buffer as ArrayBuffer,
+    }
+    rows.push(...(await parquetReadObjects({ file: buffer })))
+  }
+  return rows
+}
+
+/** Records `from` to `to - 1` of a session as NDJSON; each id is unique to session and offset. */
+export const rowsText = (session: string, from: number, to: number): Uint8Array =>
+  Buffer.from(Array.from({ length: to - from }, (_, i) => `{"id":"${session}:${from + i}","n":${from + i}}\n`).join(''))
+
+export const batchOf = (session: string, from: number, to: number): IngestBatch => ({
+  session,
+  offset: from,
+  count: to - from,
+  encoding: 'none',
+  body: rowsText(session, from, to),
+})
