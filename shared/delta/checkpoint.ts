@@ -55,16 +55,21 @@ export async function writeActions(
   const batch = createBatchWriter({ fields: checkpointType.fields })
   const out = storage.writer(path)
   const held: Row[] = []
+  // The writer's pieces are small: a page, a header.
+  const write = async () => {
+    const pieces = batch.take()
+    if (pieces.length > 0) await out.write(Buffer.concat(pieces))
+  }
   const flush = async () => {
     batch.appendRows(held.splice(0))
-    for (const bytes of batch.take()) await out.write(bytes)
+    await write()
   }
   try {
     for (const action of actions) if (held.push(action) === BATCH) await flush()
     await flush()
     const { rows, rejected } = batch.finish()
     invariant(rejected === 0, `${rejected} actions do not fit the schema of a log checkpoint`)
-    for (const bytes of batch.take()) await out.write(bytes)
+    await write()
     return { rows, ...(await out.finish()) }
   } catch (error) {
     await out.abort()
