@@ -71,7 +71,7 @@ export async function readTableSql(
   }
   const selects: string[] = []
   for (const group of groups.values()) selects.push(await groupSql(session, table, group, fields, options))
-  return selects.join('\nunion all\n')
+  return selects.length === 1 ? selects[0]! : `select * from (${selects.join('\nunion all\n')})`
 }
 
 async function groupSql(

@@ -1,8 +1,11 @@
+import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
+import type { Row } from '../../shared/core/change.ts'
 import { invariant } from '../../shared/core/errors.ts'
 import type { Random } from '../../shared/core/random.ts'
 import type { AddFile } from '../../shared/delta/actions.ts'
 import { type CommitPorts, createTable } from '../../shared/delta/commit.ts'
 import { type NewTableOptions, newTable } from '../../shared/delta/new-table.ts'
+import { addFile } from '../../shared/delta/stats.ts'
 import type { CommitResult, TableSnapshot } from '../../shared/delta/table.ts'
 import type { Field, LogicalType, Schema } from '../../shared/schema/types.ts'
 import { memoryStorage } from '../../shared/storage/memory.ts'
@@ -59,6 +62,24 @@ export const logEntry = (path: string, more: Partial<AddFile> = {}): AddFile => 
   dataChange: true,
   ...more,
 })
+
+/** Writes rows as one data file of a table through the columnar writer, and returns its log entry. */
+export async function dataFile(
+  table: TableSnapshot,
+  rows: readonly Row[],
+  { storage, random, clock }: CommitPorts,
+  partitionValues: Record<string, string | null> = {},
+): Promise<AddFile> {
+  const fields = table.schema.fields.filter(({ name }) => !table.metadata.partitionColumns.includes(name))
+  const writer = createBatchWriter({ fields })
+  writer.appendRows(rows)
+  const rejected = writer.takeRejected()
+  invariant(rejected.length === 0, `rows do not fit: ${JSON.stringify(rejected)}`)
+  const file = writer.finish()
+  const name = `part-${random.uuid()}.parquet`
+  await storage.put(`${table.root}/${name}`, Buffer.concat(writer.take()))
+  return addFile(name, file, { fields }, table.metadata, { modificationTimeMs: clock.now(), partitionValues })
+}
 
 export function committed(result: CommitResult): TableSnapshot {
   invariant(result.kind === 'committed', `expected a commit, got ${JSON.stringify(result)}`)
