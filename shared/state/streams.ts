@@ -9,7 +9,7 @@ export interface StreamKey {
 }
 
 /** What the settled commits of a stream add up to: the state of its writer. */
-export interface StreamState {
+export type StreamState = {
   /** Everything up to here is in the table. Null for a stream that is read whole each time. */
   cursor: Json
   /** The full copy that the table began with. */
@@ -26,6 +26,8 @@ export interface Load {
   /** What was selected. A copy of another selection cannot go on. */
   fingerprint: string
   startedAtMs: number
+  /** How its files are written. */
+  plan: Json
 }
 
 /** One piece of a full copy. */

@@ -55,9 +55,13 @@ export async function crashing<T>(plan: CrashPlan | undefined, call: () => Promi
  * Runs a scenario once per crash point, until one run ends without reaching its point. The scenario makes fresh ports,
  * wraps them with the plan (`faultyStorage(storage, { crash })`), does its work inside `crash.life`, and then, with the
  * bare ports, recovers as the next process would and asserts. Returns how many points there were; none is an error.
+ * A long scenario may try only every `stride`-th point.
  */
-export async function everyCrashPoint(scenario: (crash: CrashPlan) => Promise<void>): Promise<number> {
-  for (let n = 1; ; n++) {
+export async function everyCrashPoint(
+  scenario: (crash: CrashPlan) => Promise<void>,
+  { stride = 1 }: { stride?: number } = {},
+): Promise<number> {
+  for (let n = 1; ; n += stride) {
     const plan = crashAt(n)
     try {
       await scenario(plan)

@@ -1,0 +1,41 @@
+import type { Connector, Selection, SourceTable } from '../connector/connector.ts'
+import { type ResolvedTable, resolvePipeline } from '../pipeline/resolve.ts'
+import type { PipelineSpec } from '../pipeline/spec.ts'
+
+/**
+ * What a pipeline would read and where it would go: discovery of the schemas it names, with its spec laid over.
+ *
+ * @throws IngestError `source.object_missing` (fix) for what is not there, `config.invalid` (fix) for what cannot work
+ */
+export async function planPipeline<Ctx>(
+  connector: Connector<never, Ctx>,
+  ctx: Ctx,
+  spec: PipelineSpec,
+): Promise<{ tables: ResolvedTable[]; notes: string[] }> {
+  const schemas = spec.ingestion_definition.objects.map(({ schema, table }) =>
+    schema ? schema.source_schema : table?.source_schema,
+  )
+  const named = schemas.every((schema) => schema !== undefined) ? [...new Set(schemas)] : undefined
+  const discovered: SourceTable[] = []
+  if (!named) discovered.push(...(await connector.discover(ctx)))
+  else for (const schema of named) discovered.push(...(await connector.discover(ctx, { schema: schema! })))
+  return resolvePipeline(spec, discovered)
+}
+
+/** What the connector is asked for. */
+export function selectionOf(
+  table: ResolvedTable,
+  { owner, parallelism, notice }: { owner: string; parallelism: number; notice?: (message: string) => void },
+): Selection {
+  return {
+    mode: table.mode,
+    columns: table.columns,
+    key: table.key,
+    ...(table.cursorColumns.length > 0 && { cursorColumns: table.cursorColumns }),
+    ...(table.filter && { filter: table.filter }),
+    ...(table.deletionCondition && { deletionCondition: table.deletionCondition }),
+    parallelism,
+    owner,
+    ...(notice && { notice }),
+  }
+}

@@ -1,0 +1,171 @@
+import type { Stream } from '../connector/connector.ts'
+import type { Clock } from '../core/clock.ts'
+import { IngestError } from '../core/errors.ts'
+import type { Random } from '../core/random.ts'
+import type { TableChange, TableSnapshot } from '../delta/table.ts'
+import { type CommitLog, commitOnce } from '../load/commit-once.ts'
+import type { Engine } from '../load/engine.ts'
+import { openStage, type RejectedRow, type Stage } from '../load/stage.ts'
+import type { ResolvedTable } from '../pipeline/resolve.ts'
+import type { Schema } from '../schema/types.ts'
+import type { StateStore } from '../state/state-store.ts'
+import type { StreamKey, StreamState } from '../state/streams.ts'
+import type { Writer } from '../state/writers.ts'
+import type { Storage } from '../storage/storage.ts'
+import type { Report } from './progress.ts'
+import type { SyncSettings } from './settings.ts'
+
+/** What the engine stands on. */
+export interface SyncPorts {
+  storage: Storage
+  state: StateStore
+  clock: Clock
+  random: Random
+  /** Joins changes by key with the table. */
+  engine: () => Promise<Engine>
+}
+
+/** One stream of a pipeline, as a piece of work: what to read, where to, and how far this call may go. */
+export interface StreamTask extends StreamKey {
+  table: ResolvedTable
+  /** Opens the source's stream; once for each attempt. */
+  open: () => Promise<Stream>
+  /** Forget the cursor and copy again. */
+  fullRefresh: boolean
+  settings: SyncSettings
+  /** Stops at once. What is not committed or saved is read again. */
+  signal: AbortSignal
+  /** Stops at the first checkpoint after this, in milliseconds since the epoch. */
+  deadlineMs?: number
+  report: Report
+  /** Takes rows that were set aside; they are durable when it resolves. */
+  quarantine?: (rows: readonly RejectedRow[]) => Promise<void>
+}
+
+/** What one run did to one stream, over all its attempts. */
+export interface Tally {
+  mode: 'full' | 'changes' | 'none'
+  rows: number
+  bytes: number
+  rejected: number
+  commits: number
+  /** The full copy of this run is committed. */
+  copied: boolean
+  version?: number
+  /** Grows with everything that is durable: an attempt that moved it was not in vain. */
+  progress: number
+}
+
+/** One attempt at a task: the owner's hold on the stream, its table and its state. */
+export interface StreamRun {
+  readonly task: StreamTask
+  readonly ports: SyncPorts
+  readonly stream: Stream
+  readonly log: CommitLog
+  readonly writer: Writer<StreamState>
+  readonly tally: Tally
+  readonly reading: Reading
+  /** Rows set aside and not yet handed to the quarantine. */
+  aside: RejectedRow[]
+}
+
+/** Changes of this stream are laid on the table by key; otherwise rows are only added. */
+export function mergesByKey({ table }: StreamTask): boolean {
+  return table.scdType !== 'APPEND_ONLY' && table.key.length > 0
+}
+
+/** Opens a stage that counts into the run and stops it at the quarantine's limit. */
+export function stageFor(run: StreamRun, where: { folder: string; schema: Schema; holds: 'rows' | 'changes' }): Stage {
+  const { task, ports, tally } = run
+  const limit = task.settings.quarantineLimit
+  return openStage({
+    ...where,
+    storage: ports.storage,
+    random: ports.random,
+    batch: task.settings.batch,
+    targetBytes: task.settings.fileBytes,
+    onRejected(rows) {
+      run.aside.push(...rows)
+      tally.rejected += rows.length
+      if (tally.rejected > limit) throw tooManyRejected(rows.at(-1)!, tally.rejected, limit)
+    },
+  })
+}
+
+/** Makes durable what was set aside. Comes before whatever passes over those rows. */
+export async function quarantine(run: StreamRun): Promise<void> {
+  const rows = run.aside
+  run.aside = []
+  if (rows.length > 0) await run.task.quarantine?.(rows)
+}
+
+/** One commit of the stream, exactly once, and everyone told. */
+export async function commitStream(
+  run: StreamRun,
+  next: StreamState,
+  rows: number,
+  changeOf: (snapshot: TableSnapshot) => Promise<TableChange>,
+): Promise<TableSnapshot> {
+  const { task, ports, tally } = run
+  const startedAtMs = ports.clock.now()
+  await quarantine(run)
+  const snapshot = await commitOnce(run.writer, run.log, { next, changeOf })
+  tally.commits += 1
+  tally.progress += 1
+  tally.version = snapshot.version
+  const durationMs = ports.clock.now() - startedAtMs
+  const { version } = snapshot
+  task.report({ kind: 'committed', stream: task.stream, version, rows, rejected: tally.rejected, durationMs })
+  return snapshot
+}
+
+/** Counts what is read and tells of it now and then. */
+export class Reading {
+  readonly #task: StreamTask
+  readonly #clock: Clock
+  readonly #tally: Tally
+  readonly #startedAtMs: number
+  #toldAtMs = 0
+
+  constructor(task: StreamTask, clock: Clock, tally: Tally) {
+    this.#task = task
+    this.#clock = clock
+    this.#tally = tally
+    this.#startedAtMs = clock.now()
+  }
+
+  /** Takes what a stage counted since the last time. */
+  add(rows: number, bytes: number, phase: 'full' | 'changes', pieces?: { done: number; all: number }): void {
+    const tally = this.#tally
+    tally.rows += rows
+    tally.bytes += bytes
+    const now = this.#clock.now()
+    if (now - this.#toldAtMs < TELL_MS) return
+    this.#toldAtMs = now
+    this.#task.report({
+      kind: 'reading',
+      stream: this.#task.stream,
+      phase,
+      rows: tally.rows,
+      bytes: tally.bytes,
+      rowsPerSecond: Math.round((tally.rows * 1000) / Math.max(1, now - this.#startedAtMs)),
+      ...(pieces && { pieces }),
+    })
+  }
+}
+
+const TELL_MS = 500
+
+export function overdue(run: StreamRun): boolean {
+  const { deadlineMs } = run.task
+  return deadlineMs !== undefined && run.ports.clock.now() >= deadlineMs
+}
+
+function tooManyRejected({ rejection }: RejectedRow, count: number, limit: number): IngestError {
+  const { column, code, got, wanted } = rejection
+  const where = column === '' ? 'the row itself' : `column ${column}`
+  return new IngestError(
+    'row.quarantine_limit',
+    `${count} rows did not fit their columns, and ${limit} are allowed; the last one: ${where} is ${code}, got ${got}, wanted ${wanted}`,
+  )
+}
