@@ -32,6 +32,7 @@ export async function localFile(storage: Storage, path: string, folder: string):
 
 /** Moves a finished local file into storage: durable and visible when this resolves. */
 export async function storeFile(storage: Storage, path: string, from: string): Promise<void> {
+  if (await storage.takeFile?.(path, from)) return
   const writer = storage.writer(path)
   try {
     for await (const chunk of createReadStream(from, { highWaterMark: CHUNK_BYTES })) {

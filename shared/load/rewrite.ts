@@ -3,7 +3,7 @@ import type { Random } from '../core/random.ts'
 import type { AddFile } from '../delta/actions.ts'
 import { physicalName } from '../delta/column-mapping.ts'
 import type { Field } from '../schema/types.ts'
-import { type TouchedFile, touchedFiles } from './skip-files.ts'
+import { touchedFiles } from './skip-files.ts'
 import { columns, quoted } from './sql.ts'
 import { storedNames, tableRows, type Workspace } from './workspace.ts'
 import { addFiles, writeFiles } from './write-files.ts'
@@ -32,42 +32,34 @@ export async function replaceRows(
   keys: readonly Field[],
   ports: { clock: Clock; random: Random },
 ): Promise<Replacement> {
-  const touched = await touchedFiles(work, 'doomed', keys)
+  const { bins, matches } = await touchedFiles(work, 'doomed', keys)
   const lead = quoted(physicalName(keys[0]!))
   const names = columns(storedNames(work))
+  const ranges = bins.flatMap(({ range }) => (range ? [`(${lead} between ${range.low} and ${range.high})`] : []))
   const add: AddFile[] = []
-
-  for (const [bin, files] of binned(touched)) {
-    const range = bin === undefined ? undefined : rangeOf(lead, bin)
-    const kept = `select ${names} from ${await tableRows(
-      work,
-      files.map(({ file }) => file),
-    )} anti join (select * from doomed${range ? ` where ${range}` : ''}) using (${keyList(keys)})`
-    const relation = range ? `${kept} union all select ${names} from fresh where ${range}` : kept
+  const write = async (relation: string) => {
     add.push(...addFiles(work, await writeFiles(work, relation, ports), ports))
   }
-  const elsewhere = `select ${names} from fresh where not exists (select 1 from key_bins where fresh.${lead} between key_bins.low and key_bins.high)`
-  add.push(...addFiles(work, await writeFiles(work, elsewhere, ports), ports))
+
+  for (const { files, range } of bins) {
+    const inside = range ? `where ${lead} between ${range.low} and ${range.high}` : ''
+    const kept = `
+      select ${names} from ${await tableRows(work, files)}
+      anti join (select * from doomed ${inside}) using (${columns(keys.map(physicalName))})`
+    await write(range ? `${kept} union all select ${names} from fresh ${inside}` : kept)
+  }
+  await write(`select ${names} from fresh${ranges.length > 0 ? ` where not (${ranges.join(' or ')})` : ''}`)
 
   const [counts] = await work.session.rows('select count(*) n from fresh')
-  const remove = touched.map(({ file }) => file)
+  const remove = bins.flatMap(({ files }) => files)
   return {
     add,
     remove,
-    rowsRemoved: sum(touched, ({ matches }) => matches),
+    rowsRemoved: matches,
     rowsAdded: Number(counts!.n),
-    bytesRead: sum(remove, ({ size }) => size),
-    bytesWritten: sum(add, ({ size }) => size),
+    bytesRead: sum(remove),
+    bytesWritten: sum(add),
   }
 }
 
-const keyList = (keys: readonly Field[]) => columns(keys.map(physicalName))
-
-const rangeOf = (lead: string, bin: number) =>
-  `${lead} between (select low from key_bins where bin = ${bin}) and (select high from key_bins where bin = ${bin})`
-
-function binned(touched: readonly TouchedFile[]): Map<number | undefined, TouchedFile[]> {
-  return Map.groupBy(touched, ({ bin }) => bin)
-}
-
-const sum = <T>(items: readonly T[], of: (item: T) => number) => items.reduce((total, item) => total + of(item), 0)
+const sum = (files: readonly AddFile[]) => files.reduce((total, { size }) => total + size, 0)

@@ -7,12 +7,11 @@ import type { Field, LogicalType } from '../schema/types.ts'
 import { literal, quoted, sqlType } from './sql.ts'
 import { tableRows, type Workspace } from './workspace.ts'
 
-/** A file whose rows must be looked at. `bin`: files whose key ranges overlap share one; undefined without statistics. */
-export interface TouchedFile {
-  file: AddFile
-  /** Rows of it that have one of the keys. */
-  matches: number
-  bin: number | undefined
+/** Files to be rewritten together, as the ranges of their leading key column overlap. */
+export interface Bin {
+  files: AddFile[]
+  /** SQL literals; undefined for files without statistics. Bins do not overlap. */
+  range?: { low: string; high: string }
 }
 
 /**
@@ -27,31 +26,25 @@ export async function candidateFiles(work: Workspace, keyTable: string, lead: Fi
     select i from key_ranges where low is null or high is null
     union all
     select r.i from (from key_ranges where low is not null and high is not null) r
-      asof join (select distinct ${column} _lf_key from ${keyTable}) k on r.low <= k._lf_key
+      asof join (select ${column} _lf_key from ${keyTable}) k on r.low <= k._lf_key
       where k._lf_key <= r.high`)
   const chosen = new Set(rows.map((row) => Number(row.i)))
   return files.filter((_, i) => chosen.has(i))
 }
 
 /**
- * The files of the table that hold a row with one of the keys of `keyTable`: the candidates, asked by their key columns.
- * Makes the temporary table `key_bins (bin, low, high)`: the ranges of the bins, disjoint and ascending.
+ * The files of the table that hold a row with one of the keys of `keyTable`, and how many rows that are: the candidates,
+ * asked by their key columns.
  */
-export async function touchedFiles(work: Workspace, keyTable: string, keys: readonly Field[]): Promise<TouchedFile[]> {
+export async function touchedFiles(
+  work: Workspace,
+  keyTable: string,
+  keys: readonly Field[],
+): Promise<{ bins: Bin[]; matches: number }> {
   const candidates = await candidateFiles(work, keyTable, keys[0]!)
   const matches = await countMatches(work, candidates, keyTable, keys)
-  const numbers = new Map([...work.table.files.values()].map((file, i) => [file, i]))
-
   const touched = candidates.filter((_, at) => matches.has(at + 1))
-  const bins = await makeBins(
-    work,
-    touched.map((file) => numbers.get(file)!),
-  )
-  return touched.map((file) => ({
-    file,
-    matches: matches.get(candidates.indexOf(file) + 1)!,
-    bin: bins.get(numbers.get(file)!),
-  }))
+  return { bins: await makeBins(work, touched, keys[0]!), matches: [...matches.values()].reduce((a, b) => a + b, 0) }
 }
 
 /** `key_ranges (i, low, high)`: bounds of the leading key column, null where a file does not tell. */
@@ -92,18 +85,26 @@ async function countMatches(work: Workspace, files: AddFile[], keyTable: string,
   return new Map(rows.map((row) => [Number(row.file_index), Number(row.n)]))
 }
 
-/** Neighbours that overlap are one bin: what is written for one bin never overlaps what is written for another. */
-async function makeBins(work: Workspace, touched: readonly number[]): Promise<Map<number, number>> {
+/** Neighbours that overlap share a bin, so what is written for one bin never overlaps what is written for another. */
+async function makeBins(work: Workspace, touched: readonly AddFile[], lead: Field): Promise<Bin[]> {
   const { session } = work
-  await session.run(`
-    create or replace temp table file_bins as
-    select i, low, high, sum(opens) over (order by low, i) bin from (
-      select i, low, high,
-        case when low <= max(high) over (order by low, i rows between unbounded preceding and 1 preceding) then 0 else 1 end opens
-      from key_ranges where low is not null and high is not null and i in (${touched.join(', ') || 'null'}))`)
-  await session.run(
-    'create or replace temp table key_bins as select bin, min(low) low, max(high) high from file_bins group by bin',
-  )
-  const rows = await session.rows('select i, bin from file_bins')
-  return new Map(rows.map((row) => [Number(row.i), Number(row.bin)]))
+  const numbers = new Map([...work.table.files.values()].map((file, i) => [i, file]))
+  const wanted = new Set(touched)
+  const list = [...numbers].flatMap(([i, file]) => (wanted.has(file) ? [i] : []))
+  if (list.length === 0) return []
+  const rows = await session.rows(`
+    select list(i) files, min(low)::varchar low, max(high)::varchar high from (
+      select i, low, high, sum(opens) over (order by low, i) bin from (
+        select i, low, high, (low <= max(high) over (order by low, i rows between unbounded preceding and 1 preceding)
+          is not true)::integer opens
+        from key_ranges where i in (${list.join(', ')}) and low is not null and high is not null))
+    group by bin
+    union all
+    select list(i), null, null from key_ranges where i in (${list.join(', ')}) and (low is null or high is null)
+    having count(*) > 0`)
+  const bound = (text: unknown) => `${literal(String(text))}::${sqlType(lead.type)}`
+  return rows.map(({ files, low, high }) => ({
+    files: (files as number[]).map((i) => numbers.get(i)!),
+    ...(low == null ? {} : { range: { low: bound(low), high: bound(high) } }),
+  }))
 }

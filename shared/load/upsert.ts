@@ -37,7 +37,6 @@ export async function foldUpserts(
   const { session } = work
   const key = columns(keys.map(physicalName))
   const names = columns(storedNames(work))
-  const rank = sequence.length === 0 ? '_lf_ord' : '{ known: _lf_seq is not null, seq: _lf_seq, ord: _lf_ord }'
   const arrivals = `(select *, file_index::bigint * ${FILE_STRIDE} + file_row_number _lf_ord from ${await stagedRows(work, staged)})`
   const seq = sequenceOf(sequence)
   await session.run(`
@@ -47,18 +46,16 @@ export async function foldUpserts(
   const [counts] = await session.rows('select count(*) n from placed')
   if (sequence.length > 0) await addKnown(work, keys, seq)
 
-  await session.run(`
-    create temp table winners as
-    select ${key}, arg_max(_lf_ord, ${rank}) _lf_ord, arg_max(_lf_deleted, ${rank}) _lf_deleted, max(_lf_seq) _lf_seq,
-      bool_or(_lf_partial) _lf_partial
-    from placed group by ${key} having _lf_partial or _lf_ord >= 0 order by ${key}`)
+  await session.run(
+    `create temp table winners as ${sequence.length === 0 ? lastArrivals(key) : highest(key)} order by ${key}`,
+  )
   await session.run(`create temp table doomed as select ${key} from winners`)
   await session.run(`
     create temp table fresh as
     select ${names} from ${arrivals}
     semi join (select _lf_ord from winners where not _lf_deleted and not _lf_partial) using (_lf_ord) order by ${key}`)
 
-  const memories = [tombstones(work, keys, sequence)]
+  const memories = sequence.length > 0 ? [tombstones(work, keys, sequence)] : []
   const [partial] = await session.rows('select count(*) n from winners where _lf_partial')
   if (Number(partial!.n) > 0) {
     await session.run(`create temp table partial_keys as select ${key} from winners where _lf_partial`)
@@ -76,6 +73,20 @@ export async function foldUpserts(
     rejected: total - Number(counts!.n),
     ...(sequence.length > 0 ? { memories: memories.join(' union all ') } : {}),
   }
+}
+
+/** One number holds what is needed of a change, so one maximum finds the last: half the time of three `arg_max`. */
+const lastArrivals = (key: string) => `
+  select * exclude (_lf_last), _lf_last // 4 _lf_ord, _lf_last % 2 = 1 _lf_deleted, _lf_last // 2 % 2 = 1 _lf_partial, null _lf_seq
+  from (select ${key}, max(_lf_ord * 4 + _lf_partial::bigint * 2 + _lf_deleted::bigint) _lf_last from placed group by ${key})`
+
+/** Keys whose highest change was there before need nothing, unless a change that came late completes it. */
+function highest(key: string): string {
+  const rank = '{ known: _lf_seq is not null, seq: _lf_seq, ord: _lf_ord }'
+  return `
+    select ${key}, arg_max(_lf_ord, ${rank}) _lf_ord, arg_max(_lf_deleted, ${rank}) _lf_deleted,
+      bool_or(_lf_partial) _lf_partial, max(_lf_seq) _lf_seq
+    from placed group by ${key} having bool_or(_lf_partial) or arg_max(_lf_ord, ${rank}) >= 0`
 }
 
 /** The deletes that won, as staged changes: a change of the key with a lower sequence may still come. */

@@ -142,6 +142,19 @@ export function diskStorage(rootFolder: string): Storage {
       return diskWriter(path, temporary, (file) => rename(file, target))
     },
 
+    async takeFile(path, file) {
+      const target = fileOf(path)
+      return await translated(`write "${path}"`, async () => {
+        prepared ??= prepare()
+        await prepared
+        if ((await stat(file)).dev !== (await stat(hidden)).dev) return false
+        await using handle = await open(file, 'r')
+        await handle.sync()
+        await rename(file, target)
+        return true
+      })
+    },
+
     async *list(prefix, startAfter) {
       checkPrefix(prefix)
       const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)

@@ -23,6 +23,11 @@ export interface Storage {
   putIfMatch(path: string, bytes: Uint8Array, tag: string): Promise<string | undefined>
   /** An object written piece by piece; invisible until `finish`. */
   writer(path: string): StorageWriter
+  /**
+   * Takes over a finished file of this machine as an object, without copying its bytes. False: it lies on another file
+   * system, and is still there; write it. Only a storage on disk has this.
+   */
+  takeFile?(path: string, file: string): Promise<boolean>
   /** Objects whose path starts with `prefix`, in ascending byte order of path, after `startAfter` when given. */
   list(prefix: string, startAfter?: string): AsyncIterable<StoredObject>
   /** Deletes what is there; a missing object is no error. */
