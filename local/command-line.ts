@@ -20,7 +20,35 @@ export interface Terminal {
  * Runs one command line and returns its exit code. Never throws: errors are printed. The first Ctrl-C asks the command to
  * end in order, the second ends the process at once.
  */
-export async function runCommandLine(words: readonly string[], terminal: Terminal = thisTerminal()): Promise<number> {
+export function runCommandLine(words: readonly string[], terminal: Terminal = thisTerminal()): Promise<number> {
+  return guarded(words, terminal, async (session) => {
+    const [name, ...rest] = words
+    if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+      const about = name === 'help' && rest[0] ? commandNamed(rest[0]) : undefined
+      await session.output.raw(`${about ? helpOf(about) : overview(commands)}\n`)
+      return 0
+    }
+    return runWords(commandNamed(name), rest, session)
+  })
+}
+
+/** The same for a program that is one command. */
+export function runCommand(command: Command, words: readonly string[], terminal = thisTerminal()): Promise<number> {
+  return guarded(words, terminal, (session) => runWords(command, words, session))
+}
+
+interface Session {
+  terminal: Terminal
+  output: Output
+  redactor: Redactor
+  signal: AbortSignal
+}
+
+async function guarded(
+  words: readonly string[],
+  terminal: Terminal,
+  work: (session: Session) => Promise<number>,
+): Promise<number> {
   const redactor = new Redactor()
   const output = new Output({ ...terminal, json: words.includes('--json'), redactor })
   const stop = new AbortController()
@@ -30,7 +58,7 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
   }
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal)
   try {
-    return await runWords(words, terminal, output, redactor, stop.signal)
+    return await work({ terminal, output, redactor, signal: stop.signal })
   } catch (error) {
     const debug = words.includes('--debug')
     if (stop.signal.aborted && !(error instanceof IngestError)) {
@@ -47,24 +75,15 @@ export async function runCommandLine(words: readonly string[], terminal: Termina
 }
 
 async function runWords(
+  command: Command,
   words: readonly string[],
-  terminal: Terminal,
-  output: Output,
-  redactor: Redactor,
-  signal: AbortSignal,
+  { terminal, output, redactor, signal }: Session,
 ): Promise<number> {
-  const [name, ...rest] = words
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    const about = name === 'help' && rest[0] ? commandNamed(rest[0]) : undefined
-    output.raw(`${about ? helpOf(about) : overview(commands)}\n`)
+  if (words.includes('--help') || words.includes('-h')) {
+    await output.raw(`${helpOf(command)}\n`)
     return 0
   }
-  const command = commandNamed(name)
-  if (rest.includes('--help') || rest.includes('-h')) {
-    output.raw(`${helpOf(command)}\n`)
-    return 0
-  }
-  const parsed = parseArguments(command, rest)
+  const parsed = parseArguments(command, words)
   const file = findSpecFile(parsed.options.text('file'), terminal.folder)
   let opened: OpenProject | undefined
   try {
@@ -72,10 +91,12 @@ async function runWords(
       ...parsed,
       output,
       file,
+      folder: terminal.folder,
       env: terminal.env,
       signal,
       open: async () => {
-        opened ??= await openProject(file, { env: terminal.env, redactor })
+        if (opened) return opened
+        opened = await openProject(file, { env: terminal.env, redactor })
         for (const note of opened.notes) output.note(`note ${note}`)
         return opened
       },

@@ -42,6 +42,8 @@ export interface CommandContext {
   open(): Promise<Project>
   /** The configuration file, as an absolute path; it may not exist. */
   file: string
+  /** Where the command was typed. */
+  folder: string
   env: NodeJS.ProcessEnv
   /** Aborts at Ctrl-C or SIGTERM. */
   signal: AbortSignal

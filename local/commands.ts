@@ -1,9 +1,14 @@
 import type { Command } from './command.ts'
 import { check } from './commands/check.ts'
 import { discover } from './commands/discover.ts'
+import { events } from './commands/events.ts'
 import { init } from './commands/init.ts'
 import { query } from './commands/query.ts'
+import { run } from './commands/run.ts'
+import { runs } from './commands/runs.ts'
 import { secret } from './commands/secret.ts'
+import { start } from './commands/start.ts'
+import { status } from './commands/status.ts'
 
 /** Every command, in the order of --help. */
-export const commands: readonly Command[] = [init, check, discover, query, secret]
+export const commands: readonly Command[] = [init, check, discover, run, status, runs, events, query, start, secret]

@@ -11,6 +11,7 @@ import type { Redactor } from '../shared/core/redactor.ts'
 import { readSpec } from '../shared/pipeline/read-spec.ts'
 import { type ReferenceSource, resolveText } from '../shared/pipeline/references.ts'
 import { sqliteState } from '../shared/state/sqlite.ts'
+import type { StateStore } from '../shared/state/state-store.ts'
 import { openStorage } from './open-storage.ts'
 import { readSecret } from './secrets.ts'
 
@@ -50,18 +51,22 @@ export async function openProject(
   const stateFolder = read.spec.state
     ? resolve(folder, await place(read.spec.state))
     : join(localFolder ?? folder, '.lakeflow')
-  const state = sqliteState(join(stateFolder, 'state.db'))
+  let state: StateStore | undefined
   return {
     ...read,
     storage,
-    state,
+    // Opened at first use: a lakehouse that may only be read can still be queried.
+    get state() {
+      state ??= sqliteState(join(stateFolder, 'state.db'))
+      return state
+    },
     scratch: join(stateFolder, 'scratch'),
     connectors,
     references,
     redactor,
     clock: systemClock,
     random: systemRandom,
-    close: () => state.close(),
+    close: async () => state?.close(),
   }
 }
 

@@ -13,8 +13,8 @@ export const init: Command = {
     { command: 'lakeflow init', what: 'Writes ./lakeflow.yml.' },
     { command: 'lakeflow init -f shop/lakeflow.yml', what: 'Writes it somewhere else.' },
   ],
-  async run({ output, options, file }) {
-    const target = options.text('file') === undefined ? join(process.cwd(), 'lakeflow.yml') : file
+  async run({ output, options, file, folder }) {
+    const target = options.text('file') === undefined ? join(folder, 'lakeflow.yml') : file
     if (existsSync(target))
       throw new IngestError('usage.invalid', `${target} exists and is left as it is; -f names another`)
     try {
@@ -25,7 +25,7 @@ export const init: Command = {
         cause,
       })
     }
-    output.line(`wrote ${relative(process.cwd(), target) || target}`)
+    output.line(`wrote ${relative(folder, target) || target}`)
     output.line()
     output.line('Fill in the connection, then:')
     output.line('  npx lakeflow check      can we connect, with which rights, what is missing')

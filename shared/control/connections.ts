@@ -4,7 +4,7 @@ import { IngestError } from '../core/errors.ts'
 import { describeIssues, type Places } from '../pipeline/describe-issue.ts'
 import { didYouMean } from '../pipeline/nearest.ts'
 import { hasReference, referenceProblems, resolveText } from '../pipeline/references.ts'
-import { childSchema } from '../pipeline/schema-walk.ts'
+import { childSchema, unwrap } from '../pipeline/schema-walk.ts'
 import { type ConnectionSpec, connectionNamed, type Project } from './project.ts'
 
 /** The problems of a connection that can be seen without its secrets, each with its line. */
@@ -112,8 +112,8 @@ function isUnresolved(config: unknown, path: readonly PropertyKey[]): boolean {
 }
 
 /**
- * Secrets are what a connector marks as one, and whatever comes from a file or the secret store; a host name from the
- * environment is not.
+ * Secrets are what a connector marks as one, and whatever comes from a file or the secret store, except numbers; a host
+ * name from the environment is not.
  */
 async function resolveValue(
   project: Project,
@@ -125,7 +125,7 @@ async function resolveValue(
     const secret = schema === undefined || isSecret(schema)
     try {
       const resolved = await resolveText(value, project.references, (found, kind) => {
-        if (secret || kind !== 'env') project.redactor.add(found)
+        if (secret || (kind !== 'env' && !isNumber(schema))) project.redactor.add(found)
       })
       if (schema && isSecret(schema)) project.redactor.add(resolved)
       return resolved
@@ -143,6 +143,8 @@ async function resolveValue(
   )
   return Array.isArray(value) ? entries.map(([, item]) => item) : Object.fromEntries(entries)
 }
+
+const isNumber = (schema: z.ZodType) => unwrap(schema) instanceof z.ZodNumber
 
 /** The mark may be on the schema or inside the wrappers that give it a default. */
 function isSecret(schema: z.ZodType): boolean {

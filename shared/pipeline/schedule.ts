@@ -11,6 +11,8 @@ export interface Schedule {
    * the last start, and is due at once when there was none.
    */
   next(afterMs: number, lastStartMs: number | undefined): number | undefined
+  /** The next time after a run that ended at `afterMs`: what came due while it ran is skipped. */
+  following(afterMs: number, lastStartMs: number): number | undefined
 }
 
 const UNIT_MS = { SECONDS: 1000, MINUTES: 60_000, HOURS: 3_600_000, DAYS: 86_400_000, WEEKS: 604_800_000 }
@@ -32,13 +34,16 @@ export function scheduleOf(pipeline: PipelineSpec): Schedule | undefined {
   return {
     text: interval === 1 ? `every ${words.slice(0, -1)}` : `every ${interval} ${words}`,
     next: (afterMs, lastStartMs) => (lastStartMs === undefined ? afterMs : Math.max(afterMs, lastStartMs + periodMs)),
+    following: (afterMs, lastStartMs) =>
+      lastStartMs + Math.max(1, Math.floor((afterMs - lastStartMs) / periodMs) + 1) * periodMs,
   }
 }
 
 function cronSchedule(expression: string, zone = 'UTC'): Schedule {
   const cron = parseCron(expression)
   const toLocal = localClock(zone)
-  return { text: `cron ${expression} (${zone})`, next: (afterMs) => nextCron(cron, toLocal, afterMs) }
+  const next = (afterMs: number) => nextCron(cron, toLocal, afterMs)
+  return { text: `cron ${expression} (${zone})`, next, following: next }
 }
 
 /** Longer than the eight years between two leap days around a century without one. */

@@ -78,6 +78,14 @@ test('a period counts from the last start and is due at once when there was none
   expect(schedule.next(1_000_000, 0)).toBe(1_000_000)
 })
 
+test('what comes due while a run lasts is skipped', () => {
+  const schedule = scheduled({ trigger: { periodic: { interval: 5, unit: 'MINUTES' } } })!
+
+  expect(schedule.following(100_000, 0)).toBe(300_000)
+  expect(schedule.following(700_000, 0)).toBe(900_000)
+  expect(schedule.following(600_000, 0)).toBe(900_000)
+})
+
 test('a pipeline that is paused, manual or without schedule never runs by itself', () => {
   expect(scheduled({})).toBeUndefined()
   expect(scheduled({ trigger: { manual: {} } })).toBeUndefined()
