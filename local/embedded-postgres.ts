@@ -39,7 +39,7 @@ export interface EmbeddedPostgresOptions {
 }
 
 const user = 'postgres'
-const password = 'postgres'
+const password = 'local-only'
 
 /**
  * Starts a real PostgreSQL server from the npm package, on 127.0.0.1 only, with `wal_level=logical`. It ends when `stop`

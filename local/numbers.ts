@@ -1,6 +1,9 @@
 /** `1,234,567`. */
 export const count = (value: number) => Math.round(value).toLocaleString('en')
 
+/** `1 row`, `1,234 rows`. */
+export const rows = (value: number) => `${count(value)} ${value === 1 ? 'row' : 'rows'}`
+
 /** `12.3 MB`, in powers of 1000. */
 export function bytes(value: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']

@@ -71,7 +71,7 @@ export class Output {
   draw(lines: readonly string[]): void {
     if (!this.terminal || this.json) return
     this.#erase()
-    const width = this.#out.columns ?? 80
+    const width = this.#out.columns || 80
     const text = lines.map((line) => `${this.#redactor.text(line).slice(0, width - 1)}\n`).join('')
     this.#out.write(text)
     this.#drawn = lines.length

@@ -1,6 +1,6 @@
 import type { Run, StreamSummary } from '../shared/state/runs.ts'
 import type { SyncProgress } from '../shared/sync/progress.ts'
-import { bytes, count, duration } from './numbers.ts'
+import { bytes, count, duration, rows as rowsText } from './numbers.ts'
 import type { Output } from './output.ts'
 
 interface Line {
@@ -59,7 +59,7 @@ export class ProgressDisplay {
       RUNNING: 'running',
     }
     this.#output.line(
-      `${run.pipeline}: ${states[run.state]}, ${count(rows)} rows (${bytes(size)}) in ${duration(ms)}${speed}`,
+      `${run.pipeline}: ${states[run.state]}, ${rowsText(rows)} (${bytes(size)}) in ${duration(ms)}${speed}`,
     )
   }
 
@@ -80,11 +80,11 @@ export class ProgressDisplay {
       case 'reading': {
         const pieces =
           progress.pieces && progress.pieces.all > 1 ? `  ${progress.pieces.done}/${progress.pieces.all} pieces` : ''
-        show(`${count(progress.rows)} rows  ${bytes(progress.bytes)}  ${count(progress.rowsPerSecond)} rows/s${pieces}`)
+        show(`${rowsText(progress.rows)}  ${bytes(progress.bytes)}  ${count(progress.rowsPerSecond)} rows/s${pieces}`)
         break
       }
       case 'committed':
-        show(`${count(progress.rows)} rows committed as version ${progress.version}`)
+        show(`${rowsText(progress.rows)} committed as version ${progress.version}`)
         break
       case 'retrying':
         show(`waits ${duration(progress.waitMs)}, then tries again: ${progress.error.message}`)
@@ -114,6 +114,6 @@ function finishedText(summary: StreamSummary, quiet: boolean): string[] {
   const speed = durationMs > 0 ? `, ${count((rows / durationMs) * 1000)} rows/s` : ''
   const at = version === undefined ? '' : `, version ${version}`
   return [
-    `${stream}  ${count(rows)} ${mode === 'changes' ? 'changed ' : ''}rows (${bytes(size)})${at}, ${duration(durationMs)}${speed}${aside}`,
+    `${stream}  ${rowsText(rows)}${mode === 'changes' ? ' changed' : ''} (${bytes(size)})${at}, ${duration(durationMs)}${speed}${aside}`,
   ]
 }

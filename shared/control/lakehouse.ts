@@ -3,9 +3,6 @@ import { didYouMean } from '../pipeline/nearest.ts'
 import { type TableName, tableNameText } from '../pipeline/resolve.ts'
 import type { Storage } from '../storage/storage.ts'
 
-/** Where a table lives in the lakehouse. */
-export const tableRoot = ({ catalog, schema, table }: TableName) => `${catalog}/${schema}/${table}`
-
 /** Every table of the lakehouse, by name. Costs one listing for each table, however many files it has. */
 export async function listTables(storage: Storage): Promise<TableName[]> {
   const tables: TableName[] = []
@@ -13,7 +10,7 @@ export async function listTables(storage: Storage): Promise<TableName[]> {
   while (after !== undefined) {
     const root: string | undefined = await nextRoot(storage, after)
     if (root !== undefined && (await hasObjects(storage, `${root}/_delta_log/`))) {
-      const [catalog, schema, table] = root.split('/') as [string, string, string]
+      const [catalog, schema, table] = root.split('/').map(nameOfFolder) as [string, string, string]
       tables.push({ catalog, schema, table })
     }
     // The sign after a slash: past everything below this root.
@@ -21,6 +18,9 @@ export async function listTables(storage: Storage): Promise<TableName[]> {
   }
   return tables
 }
+
+/** The inverse of how `tableRoot` writes a name. */
+const nameOfFolder = (folder: string) => folder.replace(/%(2E|2F|25)/g, (code) => decodeURIComponent(code))
 
 /** The first `catalog/schema/table` with an object in it, after a path. */
 async function nextRoot(storage: Storage, after: string): Promise<string | undefined> {

@@ -8,7 +8,7 @@ import type { PipelineSpec } from '../pipeline/spec.ts'
  * @throws IngestError `source.object_missing` (fix) for what is not there, `config.invalid` (fix) for what cannot work
  */
 export async function planPipeline<Ctx>(
-  connector: Connector<never, Ctx>,
+  connector: Pick<Connector<unknown, Ctx>, 'discover'>,
   ctx: Ctx,
   spec: PipelineSpec,
 ): Promise<{ tables: ResolvedTable[]; notes: string[] }> {
