@@ -35,7 +35,10 @@ export class ProgressDisplay {
   }
 
   report(progress: SyncProgress): void {
-    if (this.#records) return this.#record(progress)
+    if (this.#records) {
+      this.#record(progress)
+      return
+    }
     this.#change(progress)
     this.#output.draw(
       [...this.#lines].map(
@@ -46,7 +49,10 @@ export class ProgressDisplay {
 
   /** The last words of a run. */
   finish(run: Run): void {
-    if (this.#records) return this.#output.record({ type: 'run', ...run })
+    if (this.#records) {
+      this.#output.record({ type: 'run', ...run })
+      return
+    }
     const rows = run.streams.reduce((sum, stream) => sum + stream.rows, 0)
     const size = run.streams.reduce((sum, stream) => sum + stream.bytes, 0)
     const ms = (run.endedAtMs ?? this.#now()) - run.startedAtMs
