@@ -6,8 +6,9 @@ import type { AddFile } from '../delta/actions.ts'
 import { mappingMode, physicalName } from '../delta/column-mapping.ts'
 import { type ScanFile, scanFile } from '../delta/scan.ts'
 import type { TableSnapshot } from '../delta/table.ts'
-import type { Field, LogicalType } from '../schema/types.ts'
+import type { Field } from '../schema/types.ts'
 import type { Storage } from '../storage/storage.ts'
+import { columnSql, type Naming, nullSql, outputName } from './convert-column.ts'
 import type { Session } from './engine.ts'
 import { localFile } from './local-files.ts'
 import { findColumn, type ParquetNode, parquetColumns } from './parquet-tree.ts'
@@ -18,6 +19,8 @@ export interface ReadTableOptions {
   files?: Iterable<AddFile>
   /** Only these columns, in this order. Default: all. */
   columns?: readonly Field[]
+  /** `physical`: columns and struct fields are named as in data files, to be written again. Default `logical`. */
+  names?: 'logical' | 'physical'
   /** Adds `__file` (the file's key in the snapshot) and `__row` (its position in the file, from 0). */
   positions?: boolean
 }
@@ -51,7 +54,7 @@ export async function readTableSql(
     const file = await scanFile(storage, table, add)
     files.push({ ...file, path: await openPath(storage, file, session.folder), nodes: [] })
   }
-  if (files.length === 0 || fields.length === 0) return noRows(fields, options)
+  if (files.length === 0 || fields.length === 0) return noRows(fields, options, namingOf(table, options))
   const nodes = await parquetColumns(
     session,
     files.map(({ path }) => path),
@@ -81,13 +84,15 @@ async function groupSql(
   fields: readonly Field[],
   options: ReadTableOptions,
 ): Promise<string> {
-  const byId = mappingMode(table.metadata) === 'id'
+  const naming = namingOf(table, options)
+  const name = (field: Field) => quoted(outputName(field, naming))
   const partitions = fields.filter(({ name }) => table.metadata.partitionColumns.includes(name))
   const [nodes, deletes] = [files[0]!.nodes, files[0]!.deletedRows.length > 0]
   const outputs = fields.map((field) => {
-    if (partitions.includes(field)) return `p.${quoted(field.name)}`
-    const node = findColumn(nodes, field, byId)
-    return `${node ? converted(`f.${quoted(node.name)}`, node, field.type, byId) : nullOf(field.type)} as ${quoted(field.name)}`
+    if (partitions.includes(field)) return `p.${name(field)}`
+    const node = findColumn(nodes, field, naming.byId)
+    const value = node ? columnSql(`f.${quoted(node.name)}`, node, field.type, naming) : nullSql(field.type, naming)
+    return `${value} as ${name(field)}`
   })
   if (options.positions) outputs.push('p."__file"', 'f.file_row_number as "__row"')
   const needsPath = deletes || partitions.length > 0 || options.positions
@@ -99,7 +104,7 @@ async function groupSql(
   const list = files.map(({ path }) => literal(path)).join(', ')
   let from = `read_parquet([${list}], ${settings.join(', ')}) as f`
   if (partitions.length > 0 || options.positions) {
-    const lookup = ['"__file"', quoted(PATH), ...partitions.map(({ name }) => quoted(name))]
+    const lookup = ['"__file"', quoted(PATH), ...partitions.map(name)]
     const rows = files.map((file) => {
       const values = partitions.map((field) => partitionSql(field, file.add.partitionValues[physicalName(field)]))
       return `(${[literal(file.key), literal(file.path), ...values].join(', ')})`
@@ -113,58 +118,9 @@ async function groupSql(
   return `select ${outputs.join(', ')} from ${from}`
 }
 
-/** A column of a file as the table's type. Casts to the type a column already has cost nothing. */
-function converted(value: string, node: ParquetNode, type: LogicalType, byId: boolean, depth = 0): string {
-  if (type.kind === 'struct' && node.shape === 'struct') {
-    const fields = type.fields.map((field) => {
-      const inner = findColumn(node.children, field, byId)
-      const got = inner
-        ? converted(`struct_extract(${value}, ${literal(inner.name)})`, inner, field.type, byId, depth)
-        : nullOf(field.type)
-      return `${quoted(field.name)} := ${got}`
-    })
-    // A null struct must stay null, not become a struct of nulls.
-    return `case when ${value} is null then null else struct_pack(${fields.join(', ')}) end`
-  }
-  const [only] = type.kind === 'struct' && type.fields.length === 1 ? type.fields : []
-  if (only) {
-    // The list element that the engine took the struct for: see `elementOf`.
-    return `struct_pack(${quoted(only.name)} := ${converted(value, node, only.type, byId, depth)})`
-  }
-  if (type.kind === 'array' && node.shape === 'list') {
-    const item = `x${depth}`
-    return `list_transform(${value}, lambda ${item}: ${converted(item, node.children[0]!, type.element, byId, depth + 1)})`
-  }
-  if (type.kind === 'map' && node.shape === 'map') {
-    const item = `x${depth}`
-    const [key, held] = node.children as [ParquetNode, ParquetNode]
-    const entry = `struct_pack(k := ${converted(`${item}.key`, key, type.key, byId, depth + 1)}, v := ${converted(`${item}.value`, held, type.value, byId, depth + 1)})`
-    return `case when ${value} is null then null else map_from_entries(list_transform(map_entries(${value}), lambda ${item}: ${entry})) end`
-  }
-  if (type.kind === 'void') return nullOf(type)
-  const isText = type.kind === 'string' || type.kind === 'variant'
-  return `cast(${node.isBlob && isText ? `decode(${value})` : value} as ${logicalSqlType(type)})`
-}
-
-const nullOf = (type: LogicalType) => `cast(null as ${logicalSqlType(type)})`
-
-/** The engine's type with the table's own names inside structs. */
-function logicalSqlType(type: LogicalType): string {
-  switch (type.kind) {
-    case 'struct':
-      return `STRUCT(${type.fields.map((field) => `${quoted(field.name)} ${logicalSqlType(field.type)}`).join(', ')})`
-    case 'array':
-      return `${logicalSqlType(type.element)}[]`
-    case 'map':
-      return `MAP(${logicalSqlType(type.key)}, ${logicalSqlType(type.value)})`
-    default:
-      return sqlType(type)
-  }
-}
-
 /** A partition value from its text; empty text is null for every type (Delta protocol, "Partition Value Serialization"). */
 function partitionSql(field: Field, text: string | null | undefined): string {
-  if (text == null || text === '') return nullOf(field.type)
+  if (text == null || text === '') return `cast(null as ${sqlType(field.type)})`
   return field.type.kind === 'binary' ? `encode(${literal(text)})` : `cast(${literal(text)} as ${sqlType(field.type)})`
 }
 
@@ -199,8 +155,13 @@ async function localPath(storage: Storage, { location, add }: ScanFile, folder: 
   )
 }
 
-function noRows(fields: readonly Field[], { positions }: ReadTableOptions): string {
-  const outputs = fields.map((field) => `${nullOf(field.type)} as ${quoted(field.name)}`)
+const namingOf = (table: TableSnapshot, { names }: ReadTableOptions): Naming => ({
+  byId: mappingMode(table.metadata) === 'id',
+  physical: names === 'physical',
+})
+
+function noRows(fields: readonly Field[], { positions }: ReadTableOptions, naming: Naming): string {
+  const outputs = fields.map((field) => `${nullSql(field.type, naming)} as ${quoted(outputName(field, naming))}`)
   if (positions) outputs.push('cast(null as VARCHAR) as "__file"', 'cast(null as BIGINT) as "__row"')
   return `select ${outputs.length > 0 ? outputs.join(', ') : 'null as "no columns"'} where false`
 }

@@ -26,13 +26,17 @@ export async function writeFiles(
   work: Workspace,
   relation: string,
   { random }: { random: Random },
-  { fields = work.fields, folder = '' }: { fields?: readonly Field[]; folder?: string } = {},
+  {
+    fields = work.fields,
+    folder = '',
+    targetBytes = TARGET_BYTES,
+  }: { fields?: readonly Field[]; folder?: string; targetBytes?: number } = {},
 ): Promise<WrittenFile[]> {
   const { session, storage, table } = work
   const ids = fieldIds(fields)
   const written = await session.rows(
     `copy (${relation}) to ${literal(join(session.folder, `out-${random.uuid()}`))} (format parquet, compression snappy,
-      return_stats, write_empty_file false, file_size_bytes '${TARGET_BYTES}B'${ids ? `, field_ids ${ids}` : ''})`,
+      return_stats, write_empty_file false, file_size_bytes '${targetBytes}B'${ids ? `, field_ids ${ids}` : ''})`,
   )
   const files: WrittenFile[] = []
   for (const row of written) {
