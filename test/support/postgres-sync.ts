@@ -1,0 +1,108 @@
+import { join } from 'node:path'
+import type { Connector } from '../../shared/connector/connector.ts'
+import { postgres } from '../../shared/connectors/postgres/postgres.ts'
+import { systemClock } from '../../shared/core/clock.ts'
+import { systemRandom } from '../../shared/core/random.ts'
+import { readSnapshot } from '../../shared/delta/snapshot.ts'
+import { tableRoot } from '../../shared/delta/table-root.ts'
+import { openEngine } from '../../shared/load/engine.ts'
+import type { ResolvedTable } from '../../shared/pipeline/resolve.ts'
+import type { Run } from '../../shared/state/runs.ts'
+import { sqliteState } from '../../shared/state/sqlite.ts'
+import { diskStorage } from '../../shared/storage/disk.ts'
+import { type Comparison, compareTable } from '../../shared/sync/compare.ts'
+import { planPipeline, selectionOf } from '../../shared/sync/plan.ts'
+import { type PipelineUpdate, runPipeline } from '../../shared/sync/run-pipeline.ts'
+
+/** A pipeline from one PostgreSQL database to a lakehouse on disk, as plain values: what a child process is given. */
+export interface PostgresSync {
+  config: Record<string, unknown>
+  folder: string
+  /** `ingestion_definition` without the connection. */
+  objects: readonly object[]
+  tableConfiguration?: object
+}
+
+const RUN = { owner: 'shop', parallelism: 2 }
+
+/** Opens everything, does some work on the pipeline, and closes everything. */
+async function withSync<T>(
+  sync: PostgresSync,
+  work: (opened: Awaited<ReturnType<typeof open>>) => Promise<T>,
+): Promise<T> {
+  const opened = await open(sync)
+  try {
+    return await work(opened)
+  } finally {
+    await opened.connector.close(opened.context)
+    opened.engine.close()
+    await opened.state.close()
+  }
+}
+
+async function open({ config, folder, objects, tableConfiguration }: PostgresSync) {
+  const connector = postgres as unknown as Connector
+  const signal = new AbortController().signal
+  const context = await connector.connect(connector.config.parse(config), { clock: systemClock, signal })
+  const spec = {
+    ingestion_definition: {
+      connection_name: 'shop',
+      objects,
+      ...(tableConfiguration && { table_configuration: tableConfiguration }),
+    },
+  }
+  const { tables } = await planPipeline(connector, context, spec as never)
+  return {
+    connector,
+    context,
+    signal,
+    tables,
+    storage: diskStorage(folder),
+    state: sqliteState(join(folder, '.lakeflow', 'state.db')),
+    engine: await openEngine({ scratch: join(folder, '.lakeflow', `scratch-${process.pid}`) }),
+  }
+}
+
+/** One run of the pipeline. A process that was killed is known to be dead, so nobody waits for its lease. */
+export function runSync(sync: PostgresSync, more: Partial<PipelineUpdate> = {}): Promise<Run> {
+  return withSync(sync, ({ connector, context, signal, tables, storage, state, engine }) =>
+    runPipeline(
+      {
+        pipeline: 'shop',
+        connection: 'shop',
+        tables,
+        open: (table, notice) => connector.open(context, table.source, selectionOf(table, { ...RUN, notice })),
+        fullRefresh: 'none',
+        cause: 'USER_ACTION',
+        signal,
+        ...more,
+      },
+      { storage, state, clock: systemClock, random: systemRandom, engine: async () => engine },
+      { holder: { owner: `${process.pid}/${systemRandom.uuid()}`, who: `process ${process.pid}` }, isDead },
+    ),
+  )
+}
+
+function isDead({ owner }: { owner: string }): boolean {
+  try {
+    process.kill(Number(owner.split('/')[0]), 0)
+    return false
+  } catch {
+    return true
+  }
+}
+
+/** Every table of the pipeline against its source, value by value. */
+export function compareSync(sync: PostgresSync): Promise<(Comparison & { table: string })[]> {
+  return withSync(sync, async ({ connector, context, tables, storage, engine }) => {
+    const compared = []
+    for (const table of tables) {
+      const whole: ResolvedTable = { ...table, mode: 'snapshot', cursorColumns: [] }
+      const stream = await connector.open(context, table.source, selectionOf(whole, RUN))
+      const snapshot = await readSnapshot(storage, tableRoot(table.destination))
+      if (!snapshot) throw new Error(`there is no table ${tableRoot(table.destination)}`)
+      compared.push({ ...(await compareTable(stream, snapshot, { storage, engine })), table: table.destination.table })
+    }
+    return compared as never
+  })
+}
