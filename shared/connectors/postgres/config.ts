@@ -26,6 +26,10 @@ export const config = z.strictObject({
       description:
         'What a `numeric` without precision, or with more than 38 digits, becomes: `string` keeps every digit; `decimal(38,s)` sets aside rows that do not fit; `double` rounds.',
     }),
+  cdc_transport: z.enum(['streaming', 'sql']).default('streaming').meta({
+    description:
+      'How the log is read: by the replication protocol, or with `sql` by ordinary queries, which also work through a connection proxy.',
+  }),
   connect_timeout_seconds: z.coerce.number().positive().default(15),
   cursor_lag_seconds: z.coerce.number().nonnegative().default(30).meta({
     description:

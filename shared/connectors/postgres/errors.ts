@@ -14,6 +14,8 @@ const codes: Record<string, ErrorCode> = {
   '42': 'config.invalid',
   '53': 'source.unavailable',
   '53300': 'source.throttled',
+  // A slot is read by one at a time: the reader before us is on its way out.
+  '55006': 'source.throttled',
   '08': 'source.unreachable',
   ECONNREFUSED: 'source.unreachable',
   ECONNRESET: 'source.unreachable',

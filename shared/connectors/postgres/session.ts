@@ -74,14 +74,21 @@ export class Sessions {
 
   /** Statements that write, each in its own transaction: for publications and slots, which only a user's wish makes. */
   async write(what: string, sql: string): Promise<void> {
-    await this.#use(what, (client) => client.query(`set default_transaction_read_only = off; ${sql}`), true)
+    await this.#use(
+      what,
+      async (client) => {
+        await client.query('set default_transaction_read_only = off')
+        await client.query(sql)
+      },
+      true,
+    )
   }
 
   /** The bytes of `COPY (select) TO STDOUT`. Leaving the loop early ends the query in the server. */
-  async *copy(what: string, select: string): AsyncGenerator<Uint8Array, void, undefined> {
+  async *copy(what: string, select: string, format: 'text' | 'binary' = 'text'): AsyncGenerator<Uint8Array, void, undefined> {
     this.signal.throwIfAborted()
     const client = await this.#take(what)
-    const copy = new CopyOut(`copy (${select}) to stdout`)
+    const copy = new CopyOut(`copy (${select}) to stdout${format === 'binary' ? ' (format binary)' : ''}`)
     const abort = () => client.connection.stream.destroy()
     this.signal.addEventListener('abort', abort, { once: true })
     try {
@@ -181,7 +188,7 @@ export class Sessions {
       client.on('error', () => this.#forget(client))
       try {
         await client.connect()
-        if (!extra.replication) await client.query(settings)
+        await client.query(settings)
         return client
       } catch (error) {
         client.connection.stream.destroy()
