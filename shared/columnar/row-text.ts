@@ -1,4 +1,5 @@
 import type { Row } from '../core/change.ts'
+import { JsonText } from '../core/json.ts'
 import type { Field, LogicalType } from '../schema/types.ts'
 import type { BatchOptions } from './batch-writer.ts'
 
@@ -6,7 +7,7 @@ import type { BatchOptions } from './batch-writer.ts'
  * Rows as the NDJSON that the kernel reads, so that objects and bytes pass the same checks. JavaScript values of each
  * type: boolean; number or bigint for integers, floats and decimals, or their text; string; Uint8Array (or text) for
  * binary; Date, text or bigint microseconds for timestamps; `YYYY-MM-DD` or bigint days for dates; arrays; plain
- * objects for structs; Map or plain object for maps; any JSON value for variant. `undefined` is null. A value of
+ * objects for structs; Map or plain object for maps; any JSON value, or JsonText, for variant. `undefined` is null. A value of
  * another kind is written as something its column refuses, so that the row is rejected and not the batch.
  */
 export function rowText(rows: readonly Row[], fields: readonly Field[], options: BatchOptions): Buffer {
@@ -118,6 +119,7 @@ function dateText(value: Date, kind: LogicalType['kind']): string {
 
 /** Any JSON value; bigint as its digits, bytes as base64. */
 function anyText(value: unknown): string {
+  if (value instanceof JsonText) return value.text
   const text = JSON.stringify(value, (_, inner) => {
     if (typeof inner === 'bigint') return JSON.rawJSON(inner.toString())
     if (inner instanceof Map) return Object.fromEntries(inner)

@@ -23,6 +23,11 @@ export interface Connector<Config = unknown, Ctx = unknown> {
   discover(ctx: Ctx, scope?: { catalog?: string; schema?: string; table?: string }): Promise<readonly SourceTable[]>
   /** The readable stream of one source table. Throws `source.object_missing` (fix) for a column that is not there. */
   open(ctx: Ctx, table: SourceTable, selection: Selection): Promise<Stream>
+  /**
+   * Lets go of what the source keeps for a pipeline (log, slots), except for these tables. To be called when tables leave
+   * a pipeline, and without any when it is deleted: what nobody reads fills the source's disk.
+   */
+  release?(ctx: Ctx, owner: string, keep: readonly { schema: string; name: string }[]): Promise<void>
 }
 
 export interface CheckResult {
@@ -70,6 +75,8 @@ export interface Selection {
   parallelism: number
   /** Name of the pipeline: for slots, publications, application names. */
   owner: string
+  /** `slot_config` of the pipeline: a publication and slot of the user's own, instead of ones that are made for it. */
+  slotConfig?: { publicationName?: string; slotName?: string }
   /** Called with what a user should know about the rows, such as rows that cannot be read this way. */
   notice?(text: string): void
 }

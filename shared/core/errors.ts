@@ -33,6 +33,8 @@ export const errorCodes = {
   'source.unavailable': 'retry',
   /** The source no longer has the changes after our cursor. The stream is being copied again in full. */
   'source.position_lost': 'resync',
+  /** The source's rows were changed in a way that no changefeed tells of, such as a truncation or a rewritten column. The stream is being copied again in full. */
+  'source.rewritten': 'resync',
   /** The source answered with something its documentation does not allow. Keep the message and report it. */
   'source.protocol_violation': 'report',
 

@@ -38,8 +38,8 @@ test('discovery finds tables, views and foreign keys of reading, not partitions'
   expect(tables.map(({ name, key, cursorCandidates, modes }) => ({ name, key, cursorCandidates, modes }))).toEqual([
     { name: 'frozen', key: [], cursorCandidates: [], modes: ['snapshot'] },
     { name: 'lines', key: ['b', 'c'], cursorCandidates: [], modes: ['snapshot'] },
-    { name: 'orders', key: ['id'], cursorCandidates: ['updated_at', 'id'], modes: ['query', 'snapshot'] },
-    { name: 'parted', key: ['id', 'day'], cursorCandidates: [], modes: ['snapshot'] },
+    { name: 'orders', key: ['id'], cursorCandidates: ['updated_at', 'id'], modes: ['cdc', 'query', 'snapshot'] },
+    { name: 'parted', key: ['id', 'day'], cursorCandidates: [], modes: ['cdc', 'snapshot'] },
     { name: 'scratch', key: ['id'], cursorCandidates: ['id'], modes: ['query', 'snapshot'] },
     { name: 'totals', key: [], cursorCandidates: [], modes: ['snapshot'] },
   ])

@@ -20,6 +20,8 @@ export interface Relation {
   bytes: number | undefined
   comment: string | undefined
   key: string[]
+  /** Columns that the log carries of a row that was changed or deleted. */
+  identityColumns: string[]
   attributes: (PgAttribute & { readable: boolean; comment: string | undefined })[]
 }
 
@@ -30,7 +32,8 @@ export async function discover(
 ): Promise<readonly SourceTable[]> {
   const relations = await readRelations(sessions, scope)
   const types = await readTypes(sessions, relations)
-  return relations.map((relation) => sourceTable(relation, types, sessions))
+  const logical = await canDecode(sessions)
+  return relations.map((relation) => sourceTable(relation, types, sessions, logical))
 }
 
 /**
@@ -51,7 +54,7 @@ export async function describe(
   return { relation, types: await readTypes(sessions, [relation]) }
 }
 
-function sourceTable(relation: Relation, types: PgTypes, sessions: Sessions): SourceTable {
+function sourceTable(relation: Relation, types: PgTypes, sessions: Sessions, logical: boolean): SourceTable {
   const readable = relation.attributes.filter((attribute) => relation.readable || attribute.readable)
   const columns = readable.map((attribute) => ({
     ...attribute,
@@ -73,7 +76,7 @@ function sourceTable(relation: Relation, types: PgTypes, sessions: Sessions): So
     },
     key: relation.key,
     cursorCandidates,
-    modes: modes(cursorCandidates.length > 0),
+    modes: modes(relation, cursorCandidates.length > 0, logical),
     ...(relation.rows !== undefined && { rowsEstimate: relation.rows }),
     ...(relation.bytes !== undefined && { bytesEstimate: relation.bytes }),
     ...(hidden.length > 0 && {
@@ -85,7 +88,11 @@ function sourceTable(relation: Relation, types: PgTypes, sessions: Sessions): So
   }
 }
 
-const modes = (hasCursor: boolean): ReadMode[] => (hasCursor ? ['query', 'snapshot'] : ['snapshot'])
+function modes(relation: Relation, hasCursor: boolean, logical: boolean): ReadMode[] {
+  const captured =
+    (relation.kind === 'r' || relation.kind === 'p') && relation.logged && relation.identityColumns.length > 0
+  return [...(captured && logical ? (['cdc'] as const) : []), ...(hasCursor ? (['query'] as const) : []), 'snapshot']
+}
 
 /**
  * Columns that grow with every write, best first: moments of the last change by their usual names, other moments that
@@ -99,6 +106,11 @@ function candidates(columns: readonly (PgAttribute & { type: LogicalType })[], k
     ({ name, type }) => key.length === 1 && key[0] === name && (type.kind === 'long' || type.kind === 'integer'),
   )
   return [...named, ...others, ...numbers].map(({ name }) => name)
+}
+
+async function canDecode(sessions: Sessions): Promise<boolean> {
+  const [row] = await sessions.query('read the server settings', `select current_setting('wal_level') as level`)
+  return row!.level === 'logical'
 }
 
 async function readRelations(sessions: Sessions, scope: { schema?: string; table?: string }): Promise<Relation[]> {
@@ -120,8 +132,12 @@ async function readRelations(sessions: Sessions, scope: { schema?: string; table
           unnest(i.indkey::int2[]) with ordinality as k(attnum, n)
           join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
           where k.n <= (select x.indnkeyatts from pg_index x where x.indrelid = c.oid and x.indkey = i.indkey order by x.indisprimary desc, x.indnkeyatts limit 1)) as key,
+       (select coalesce(json_agg(a.attname order by a.attnum), '[]') from pg_attribute a
+          where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and (c.relreplident = 'f'
+            or a.attnum = any ((select i.indkey::int2[] from pg_index i where i.indrelid = c.oid
+                 and ((c.relreplident = 'd' and i.indisprimary) or (c.relreplident = 'i' and i.indisreplident)))::int2[]))) as "identityColumns",
        (select coalesce(json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8, 'typmod', a.atttypmod,
-            'dimensions', a.attndims, 'notNull', a.attnotnull,
+            'dimensions', a.attndims, 'notNull', a.attnotnull, 'number', a.attnum, 'generated', a.attgenerated::text, 'filled', a.atthasmissing,
             'readable', has_column_privilege(c.oid, a.attnum, 'select'), 'comment', col_description(c.oid, a.attnum)) order by a.attnum), '[]')
           from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as attributes
      from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -154,7 +170,10 @@ async function readTypes(sessions: Sessions, relations: readonly Relation[]): Pr
       'read the catalog',
       `select oid::int8 as oid, format_type(oid, null) as "sqlName", typname as name, typtype::text as kind,
          typelem::int8 as element, (typcategory = 'A' and typelem <> 0) as "isArray", typbasetype::int8 as "baseType",
-         typtypmod as "baseTypmod", typndims as "baseDimensions" from pg_type where oid = any ($1::oid[])`,
+         typtypmod as "baseTypmod", typndims as "baseDimensions", coalesce((select e.typdelim from pg_type e where e.oid = t.typelem), ',')::text as delimiter,
+         (select coalesce(json_agg(json_build_object('name', a.attname, 'typeOid', a.atttypid::int8) order by a.attnum), '[]')
+            from pg_attribute a where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) as attributes
+       from pg_type t where oid = any ($1::oid[])`,
       [[...new Set(wanted)]],
     )
     for (const row of rows) {
@@ -167,7 +186,11 @@ async function readTypes(sessions: Sessions, relations: readonly Relation[]): Pr
       })
     }
     wanted = [...types.values()]
-      .flatMap((type) => [type.isArray ? type.element : 0, type.baseType])
+      .flatMap((type) => [
+        type.isArray ? type.element : 0,
+        type.baseType,
+        ...type.attributes.map((attribute) => attribute.typeOid),
+      ])
       .filter((oid) => oid !== 0 && !types.has(oid))
   }
   return types

@@ -5,6 +5,7 @@ import { IngestError } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
 import { dialect } from './dialect.ts'
 import { naming, type Source } from './source.ts'
+import { writersOf } from './writers.ts'
 
 /**
  * Where a query-based stream stands. `at`: every row up to this place, by value, is read (null: none). `seen`: a place
@@ -57,7 +58,7 @@ export async function finishedUpTo(
     return { cursor: { at: found.place ?? before.at }, rows: found.rows }
   }
   const found = await read([])
-  const writers = await writersOf(source)
+  const writers = await writersOf(source.sessions, source.relation)
   if (writers.length === 0) return { cursor: { at: found.place ?? before.at }, rows: found.rows }
   const seen = found.place && { to: found.place, writers }
   const earlier = before.seen
@@ -112,17 +113,4 @@ async function clockBound(source: Source, column: SqlColumn): Promise<string> {
   return column.sqlType === 'timestamp with time zone'
     ? `${name} < ${last}`
     : `${name} < (${last} at time zone ${dialect.text(String(row!.zone))})`
-}
-
-/** The transactions that hold a lock under which rows of the table are written. Every user may see locks. */
-async function writersOf(source: Source): Promise<string[]> {
-  const rows = await source.sessions.query(
-    naming('look for writers of', source),
-    `select distinct l.virtualtransaction as writer from pg_locks l
-     where l.locktype = 'relation' and l.database = (select oid from pg_database where datname = current_database())
-       and (l.relation = $1::oid or l.relation in (select relid from pg_partition_tree($1::oid)))
-       and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') and l.granted`,
-    [source.relation.oid],
-  )
-  return rows.map((row) => String(row.writer)).sort()
 }

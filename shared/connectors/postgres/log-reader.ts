@@ -82,6 +82,8 @@ async function* stream(sessions: Sessions, range: LogRange): AsyncGenerator<Buff
     wake?.()
   }
   const abort = () => socket.destroy()
+  // A reader that takes its time is not a dead one: the server gives up after wal_sender_timeout.
+  const alive = setInterval(() => socket.write(statusUpdate()), 10_000)
   sessions.signal.addEventListener('abort', abort, { once: true })
   let timer: NodeJS.Timeout | undefined
   try {
@@ -90,7 +92,7 @@ async function* stream(sessions: Sessions, range: LogRange): AsyncGenerator<Buff
     socket.on('close', onClose)
     client.on('error', onError)
     const publication = dialect.identifier(range.publication).replaceAll("'", "''")
-    const start = `start_replication slot ${dialect.identifier(range.slot)} logical ${range.from}
+    const start = `START_REPLICATION SLOT ${dialect.identifier(range.slot)} LOGICAL ${range.from}
       (proto_version '1', publication_names '${publication}')`
     ;(client.connection as unknown as { query(sql: string): void }).query(start)
 
@@ -123,24 +125,30 @@ async function* stream(sessions: Sessions, range: LogRange): AsyncGenerator<Buff
       }
       if (messages.length > 0) yield messages
     }
-    // CopyDone and Terminate: the server gives the slot free before it closes.
-    socket.write(Buffer.from([0x63, 0, 0, 0, 4, 0x58, 0, 0, 0, 4]))
-    socket.resume()
-    for (let waits = 0; !closed && waits < 100; waits++) {
-      queue.length = 0
-      await new Promise<void>((done) => {
-        wake = done
-        setTimeout(done, 20)
-      })
-    }
   } catch (error) {
+    failure ??= error
     sessions.signal.throwIfAborted()
     throw translate(error, what)
   } finally {
     clearTimeout(timer)
+    clearInterval(alive)
+    if (!failure && !closed && !sessions.signal.aborted) await sayGoodbye(socket)
     sessions.signal.removeEventListener('abort', abort)
     await sessions.discard(client)
   }
+}
+
+/** CopyDone and Terminate: the server gives the slot free before it closes, so that the next reader finds it free. */
+async function sayGoodbye(socket: pg.Connection['stream']): Promise<void> {
+  const gone = new Promise<void>((done) => {
+    socket.once('close', done)
+    setTimeout(done, 5_000).unref()
+  })
+  socket.removeAllListeners('data')
+  socket.on('data', () => {})
+  socket.resume()
+  socket.write(Buffer.from([0x63, 0, 0, 0, 4, 0x58, 0, 0, 0, 4]))
+  await gone
 }
 
 /** Written, flushed and applied up to nothing, and please answer at once. */
@@ -181,7 +189,8 @@ class Frames {
     this.#need = 5
     while (bytes.length - at >= 5) {
       const length = bytes.readInt32BE(at + 1)
-      if (length < 4) throw new IngestError('source.protocol_violation', `a message of the server has the length ${length}`)
+      if (length < 4)
+        throw new IngestError('source.protocol_violation', `a message of the server has the length ${length}`)
       if (bytes.length - at < 1 + length) {
         this.#need = 1 + length
         break

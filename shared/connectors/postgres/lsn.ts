@@ -8,6 +8,10 @@ export function lsnOf(text: string): Lsn {
 }
 
 export function lsnAt(bytes: Buffer, at: number): Lsn {
-  const half = (offset: number) => bytes.readUInt32BE(at + offset).toString(16).padStart(8, '0')
+  const half = (offset: number) =>
+    bytes
+      .readUInt32BE(at + offset)
+      .toString(16)
+      .padStart(8, '0')
   return `${half(0)}/${half(4)}`.toUpperCase()
 }

@@ -16,7 +16,8 @@ export interface LogRelation {
  * Formats"). `old`: the row before; with `keyOnly` just the columns of its replica identity.
  */
 export type LogMessage =
-  | { kind: 'begin' }
+  /** `place`: of the transaction's commit. */
+  | { kind: 'begin'; place: Lsn }
   | { kind: 'commit'; end: Lsn }
   | { kind: 'relation'; relation: LogRelation }
   | { kind: 'insert'; relation: number; row: Tuple }
@@ -26,7 +27,6 @@ export type LogMessage =
   | { kind: 'other' }
 
 const other: LogMessage = { kind: 'other' }
-const begin: LogMessage = { kind: 'begin' }
 
 /**
  * Reads one message. Rows of other relations than `wanted` are not taken apart: one slot carries the changes of many
@@ -38,7 +38,7 @@ export function readMessage(bytes: Buffer, wanted: number): LogMessage {
   const reader = new Reader(bytes)
   switch (String.fromCharCode(reader.byte())) {
     case 'B':
-      return begin
+      return { kind: 'begin', place: lsnAt(bytes, 1) }
     case 'C':
       // Flags, the commit's own place, the place behind it.
       return { kind: 'commit', end: lsnAt(bytes, 10) }

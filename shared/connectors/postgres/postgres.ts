@@ -1,9 +1,11 @@
 import type { Connector } from '../../connector/connector.ts'
+import { changeStream } from './changes.ts'
 import { check } from './check.ts'
 import { config, type PostgresConfig } from './config.ts'
 import { discover } from './discover.ts'
 import { queryStream } from './query.ts'
 import { Sessions } from './session.ts'
+import { slotOf } from './slot.ts'
 import { snapshotStream } from './snapshot.ts'
 import { openSource } from './source.ts'
 
@@ -19,6 +21,8 @@ export const postgres: Connector<PostgresConfig, Sessions> = {
   discover,
   async open(sessions, table, selection) {
     const source = await openSource(sessions, table, selection)
+    if (selection.mode === 'cdc') return changeStream(source)
     return selection.mode === 'snapshot' ? snapshotStream(source) : queryStream(source)
   },
+  release: (sessions, owner, keep) => slotOf(sessions, owner, undefined).release(keep),
 }

@@ -85,7 +85,11 @@ export class Sessions {
   }
 
   /** The bytes of `COPY (select) TO STDOUT`. Leaving the loop early ends the query in the server. */
-  async *copy(what: string, select: string, format: 'text' | 'binary' = 'text'): AsyncGenerator<Uint8Array, void, undefined> {
+  async *copy(
+    what: string,
+    select: string,
+    format: 'text' | 'binary' = 'text',
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     this.signal.throwIfAborted()
     const client = await this.#take(what)
     const copy = new CopyOut(`copy (${select}) to stdout${format === 'binary' ? ' (format binary)' : ''}`)

@@ -6,12 +6,13 @@ import type { Schema } from '../../schema/types.ts'
 import { dialect, relation as quoted } from './dialect.ts'
 import { describe, type Relation } from './discover.ts'
 import type { Sessions } from './session.ts'
-import { mapColumn } from './types.ts'
+import { mapColumn, type PgTypes } from './types.ts'
 
 /** One source table with a pipeline's selection laid over it: everything its streams put into SQL. */
 export interface Source {
   sessions: Sessions
   relation: Relation
+  types: PgTypes
   selection: Selection
   /** All readable columns of the table. */
   columns: SqlColumns
@@ -48,6 +49,7 @@ export async function openSource(
   return {
     sessions,
     relation,
+    types,
     selection,
     columns,
     selected,

@@ -14,6 +14,10 @@ export interface PgType {
   element: number
   /** A true array: its subscripts are those of pg_type's array types. */
   isArray: boolean
+  /** Between the elements of an array's text. */
+  delimiter: string
+  /** Of a composite type. */
+  attributes: { name: string; typeOid: number }[]
   baseType: number
   baseTypmod: number
   baseDimensions: number
@@ -24,10 +28,16 @@ export type PgTypes = ReadonlyMap<number, PgType>
 /** One attribute of a relation. */
 export interface PgAttribute {
   name: string
+  /** pg_attribute.attnum: stays the same when the column is renamed. */
+  number: number
   typeOid: number
   typmod: number
   dimensions: number
   notNull: boolean
+  /** pg_attribute.attgenerated: s stored, v virtual, empty for an ordinary column. */
+  generated: string
+  /** Rows older than the column have a value in it that is in no log: it was added with a default. */
+  filled: boolean
 }
 
 interface Mapping {

@@ -1,0 +1,35 @@
+import type { Relation } from './discover.ts'
+import type { PgAttribute } from './types.ts'
+
+/** A table's columns as a cursor remembers them: number, name and type of each. */
+export type Shape = [number: number, name: string, type: number][]
+
+export const shapeOf = (relation: Relation): Shape =>
+  relation.attributes.map(({ number, name, typeOid }) => [number, name, typeOid])
+
+/** int2, int4, int8, and varchar, bpchar, text: a change from left to right leaves every value what it was. */
+const wider: readonly (readonly number[])[] = [
+  [21, 23, 20],
+  [1043, 25],
+  [700, 701],
+]
+
+/**
+ * Why the rows that were copied before no longer say what the source says, although no change of a row is in the log;
+ * undefined when they do. Renaming a column, rewriting it as another type and filling a new one are such cases.
+ */
+export function rewritten(before: Shape, attributes: readonly PgAttribute[]): string | undefined {
+  const known = new Map(before.map(([number, name, type]) => [number, { name, type }]))
+  for (const { number, name, typeOid, filled, generated } of attributes) {
+    const old = known.get(number)
+    if (!old && filled) return `the column ${name} was added with a value for the rows that were there`
+    if (!old && generated !== '') return `the generated column ${name} was added`
+    if (old && old.name !== name) return `the column ${old.name} was renamed to ${name}`
+    if (old && old.type !== typeOid && !isWider(old.type, typeOid)) return `the type of the column ${name} was changed`
+  }
+  return undefined
+}
+
+function isWider(from: number, to: number): boolean {
+  return wider.some((line) => line.includes(from) && line.indexOf(to) > line.indexOf(from))
+}
