@@ -49,6 +49,8 @@ export const errorCodes = {
   'storage.full': 'fix',
   /** The lakehouse cannot be read or written with these rights. Grant them, or choose another place. */
   'storage.permission_denied': 'fix',
+  /** A bucket, table or queue of the deployment does not exist under its name or in this region. Deploy it, or correct the setting. */
+  'storage.missing': 'fix',
   /** A path leaves the lakehouse (`..`), has an empty or overlong part, or is the folder of another. Choose another name. */
   'storage.path_invalid': 'fix',
 

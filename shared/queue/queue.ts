@@ -1,7 +1,8 @@
 /**
  * The durable buffer of push. A record is durable when `send` resolves, and is received at least once, in no promised
  * order, until it is deleted. Throws only IngestError: `queue.unavailable` (retry), after which the outcome of a `send` is
- * unknown, or `queue.full` (retry: back-pressure), after which nothing was accepted.
+ * unknown, or `queue.full` (retry: back-pressure), after which nothing was accepted; `queue.corrupt` and what
+ * `storage.*` codes say of a place that may not be used (fix).
  */
 export interface Queue {
   /** Takes records over; all are durable when it resolves. Calls made at the same time may share one fsync. */
@@ -13,7 +14,7 @@ export interface Queue {
   receive(options: { maxBytes: number; maxRecords: number; visibilityMs: number }): Promise<ReceivedRecord[]>
   /** Forgets these records. A receipt of a record that is gone is no error. After a crash a deleted record may come again. */
   delete(receipts: readonly string[]): Promise<void>
-  /** Records and bytes not yet deleted. */
+  /** Records and bytes of bodies not yet deleted; a service may know them only roughly. */
   depth(): Promise<{ records: number; bytes: number }>
   close(): Promise<void>
 }

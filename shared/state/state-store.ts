@@ -4,7 +4,7 @@ import type { Json } from '../core/json.ts'
  * Durable, small records with conditional writes: what both SQLite and DynamoDB do well. Cursors, intents, leases,
  * sessions, runs and events are all entries; the modules beside this one give them their shapes. Reads are strongly
  * consistent. An entry is at most 256 KB as JSON. Throws only IngestError: `state.unavailable` (retry), after which the
- * outcome of a write is unknown; `state.invalid`, `storage.full`, `storage.permission_denied` (fix) of a local file.
+ * outcome of a write is unknown; `state.invalid`, `storage.full`, `storage.permission_denied`, `storage.missing` (fix).
  */
 export interface StateStore {
   read(key: EntryKey): Promise<Entry | undefined>
@@ -28,8 +28,8 @@ export interface EntryKey {
 export interface Entry extends EntryKey {
   value: Json
   /**
-   * Grows by one with each write. An entry written anew after its removal or expiry starts above every version it had,
-   * so that whoever slept through that cannot take the new entry for the one it read.
+   * Another number with each write of this entry, also across its removal and expiry, so that whoever slept through those
+   * cannot take the new entry for the one it read. Only equality means anything.
    */
   version: number
 }

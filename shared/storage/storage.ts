@@ -2,7 +2,8 @@
  * Where bytes live. Paths are relative to the root, separated by `/`, without a leading slash; any UTF-8 name S3 allows
  * but empty, `.` and `..` parts. No path may be another one's folder. Every write is atomic (readers see the whole
  * object or none) and durable when its promise resolves. A read after a resolved write sees it. All methods throw only
- * IngestError: `storage.unavailable` (retry), `storage.full`, `storage.permission_denied`, `storage.path_invalid` (fix).
+ * IngestError: `storage.unavailable` (retry), `storage.full`, `storage.permission_denied`, `storage.path_invalid`,
+ * `storage.missing` (fix).
  * After `storage.unavailable` from a write, its outcome is unknown.
  */
 export interface Storage {

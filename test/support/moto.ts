@@ -1,0 +1,76 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const version = '5.2.5'
+const folder = join(import.meta.dirname, '../../.venv/moto')
+
+/** moto's server, an emulated AWS account: S3 with conditional writes, DynamoDB with transactions, SQS, secrets. */
+export interface Moto {
+  url: string
+  /** What the AWS SDK reads to find it. */
+  env: Record<string, string>
+  stop(): Promise<void>
+}
+
+/** Starts moto on a free port of this machine; the first time it is installed into `.venv`. Needs Python 3 with venv. */
+export async function startMoto(): Promise<Moto> {
+  install()
+  const port = await freePort()
+  const server = spawn(join(folder, 'bin/moto_server'), ['-H', '127.0.0.1', '-p', String(port)], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, PYTHONUNBUFFERED: '1' },
+  })
+  let errors = ''
+  server.stderr.on('data', (text) => {
+    errors = (errors + text).slice(-4_000)
+  })
+  // Whatever ends this process ends the server.
+  process.once('exit', () => server.kill('SIGKILL'))
+  const url = `http://127.0.0.1:${port}`
+  await answering(url, server, () => errors)
+  return {
+    url,
+    env: {
+      AWS_ENDPOINT_URL: url,
+      AWS_ACCESS_KEY_ID: 'test',
+      AWS_SECRET_ACCESS_KEY: 'test',
+      AWS_REGION: 'us-east-1',
+      AWS_EC2_METADATA_DISABLED: 'true',
+    },
+    async stop() {
+      server.kill('SIGKILL')
+      while (server.exitCode === null && server.signalCode === null) await sleep(10)
+    },
+  }
+}
+
+function install(): void {
+  if (existsSync(join(folder, 'bin/moto_server'))) return
+  const run = (command: string, ...args: string[]) => execFileSync(command, args, { stdio: ['ignore', 2, 2] })
+  run('python3', '-m', 'venv', folder)
+  run(join(folder, 'bin/pip'), 'install', '--quiet', `moto[server]==${version}`)
+}
+
+async function answering(url: string, server: ChildProcess, errors: () => string): Promise<void> {
+  for (let tries = 0; tries < 600; tries++) {
+    if (server.exitCode !== null) break
+    const response = await fetch(`${url}/moto-api/`).catch(() => undefined)
+    if (response?.ok) return
+    await sleep(100)
+  }
+  server.kill('SIGKILL')
+  throw new Error(`moto did not start:\n${errors()}`)
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as { port: number }
+      probe.close(() => resolve(port))
+    })
+  })
+}
