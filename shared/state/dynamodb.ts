@@ -18,7 +18,7 @@ import { dynamoError, failedConditions, isContention, wasRetried } from './dynam
 import type { Entry, EntryKey, EntryWrite, StateStore } from './state-store.ts'
 
 /**
- * One DynamoDB table as the state store: partition key `pk`, sort key `sk`, both strings, TTL on `ttl` (decision 0005).
+ * One DynamoDB table as the state store: partition key `pk`, sort key `sk`, both strings, TTL on `ttl` (decision 0002).
  * Reads are strongly consistent and never scan. A write stamps its items with a token, so that a retry the SDK made
  * after a lost reply is told from somebody else's write.
  */

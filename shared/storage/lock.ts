@@ -16,7 +16,7 @@ const busy = 5
 
 /**
  * The lock is SQLite's write lock on a file that stays empty: Node has no flock of its own, and the kernel takes this one
- * back the moment its process dies, so no lock is ever stale.
+ * back the moment its process dies, so no lock is ever stale (decision 0001).
  */
 export function fileLock(file: string): FileLock {
   let database: DatabaseSync | undefined

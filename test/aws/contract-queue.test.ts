@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs'
-import { afterAll, expect, jest, test } from '@jest/globals'
+import { afterAll, expect, test } from '@jest/globals'
 import { sqsQueue } from '../../shared/queue/sqs.ts'
 import { memoryStorage } from '../../shared/storage/memory.ts'
 import { queueContract } from '../contract/queue.contract.ts'
-
-jest.setTimeout(120_000)
 
 const client = new SQSClient({})
 afterAll(() => client.destroy())

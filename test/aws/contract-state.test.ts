@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { dynamoState } from '../../shared/state/dynamodb.ts'
 import { stateContract } from '../contract/state.contract.ts'
-
-jest.setTimeout(120_000)
 
 const client = new DynamoDBClient({})
 // moto looks at conditions and writes without a lock, and rolls a transaction back by restoring whole tables. DynamoDB is

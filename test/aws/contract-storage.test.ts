@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { CreateBucketCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { s3Storage } from '../../shared/storage/s3.ts'
 import { storageContract } from '../contract/storage.contract.ts'
-
-jest.setTimeout(120_000)
 
 const client = new S3Client({ forcePathStyle: true })
 const bucket = `lakehouse-${randomUUID()}`

@@ -2,14 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs'
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { sqsQueue } from '../../shared/queue/sqs.ts'
 import { dynamoState } from '../../shared/state/dynamodb.ts'
 import { memoryStorage } from '../../shared/storage/memory.ts'
 import { s3Storage } from '../../shared/storage/s3.ts'
 import { loseNextReply } from '../support/lost-replies.ts'
-
-jest.setTimeout(60_000)
 
 const name = `lost-${randomUUID()}`
 const s3 = new S3Client({ forcePathStyle: true })
