@@ -1,5 +1,6 @@
 import { IngestError } from '../core/errors.ts'
 import { type Engine, openEngine } from '../load/engine.ts'
+import { appendQuarantine } from '../load/quarantine.ts'
 import { didYouMean } from '../pipeline/nearest.ts'
 import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
 import type { Run } from '../state/runs.ts'
@@ -8,6 +9,7 @@ import type { Report } from '../sync/progress.ts'
 import { runPipeline } from '../sync/run-pipeline.ts'
 import type { Runner } from '../sync/run-stream.ts'
 import { defaultSettings, type SyncSettings } from '../sync/settings.ts'
+import type { SyncPorts } from '../sync/stream-run.ts'
 import { withConnection } from './connections.ts'
 import { type Project, pipelineNamed } from './project.ts'
 import { redactedState } from './redacted-state.ts'
@@ -52,6 +54,16 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
   const spec = pipelineNamed(project, request.pipeline)
   const connection = spec.ingestion_definition.connection_name
   let engine: Promise<Engine> | undefined
+  const ports: SyncPorts = {
+    storage: project.storage,
+    state: redactedState(project.state, project.redactor),
+    clock: project.clock,
+    random: project.random,
+    engine: () => {
+      engine ??= openEngine({ scratch: project.scratch })
+      return engine
+    },
+  }
   try {
     return await withConnection(project, connection, request.signal, async (connector, context) => {
       const plan = await planPipeline(connector, context, spec)
@@ -81,17 +93,17 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
           signal: request.signal,
           ...(request.deadlineMs !== undefined && { deadlineMs: request.deadlineMs }),
           ...(request.report && { report: request.report }),
+          quarantine:
+            ({ destination }, runId) =>
+            (rows) =>
+              appendQuarantine(
+                destination,
+                rows,
+                { runId, owner: `lakeflow/${owner}/${tableNameText(destination)}` },
+                ports,
+              ),
         },
-        {
-          storage: project.storage,
-          state: redactedState(project.state, project.redactor),
-          clock: project.clock,
-          random: project.random,
-          engine: () => {
-            engine ??= openEngine({ scratch: project.scratch })
-            return engine
-          },
-        },
+        ports,
         request.runner,
       )
     })
