@@ -5,7 +5,7 @@ import { declareNodes, nodesOf, RESCUED_DATA, type SchemaNode } from './kernel-s
 import { rejectionReader } from './rejections.ts'
 
 /** Input goes to the kernel in pieces of this size: they stay in the processor's cache while they are read. */
-export const PIECE_BYTES = 128 << 10
+export const PIECE_BYTES = 64 << 10
 const MAX_RECORD_BYTES = 64 << 20
 
 /** A kernel with a schema and options, ready for input; without `writes` it only checks. */

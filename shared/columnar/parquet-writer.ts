@@ -195,7 +195,7 @@ export class ParquetWriter implements BatchWriter {
     const kernel = this.#open
     if (this.#codec === 'snappy') {
       const bytes = kernel.compress(rawBytes)
-      return new Uint8Array(kernel.memory.buffer, kernel.compressedAt(), bytes).slice()
+      return Buffer.from(new Uint8Array(kernel.memory.buffer, kernel.compressedAt(), bytes))
     }
     const page = new Uint8Array(kernel.memory.buffer, kernel.pageAt(), rawBytes)
     if (this.#codec === 'zstd') return zstdCompressSync(page, { params: { [zlib.ZSTD_c_compressionLevel]: 1 } })

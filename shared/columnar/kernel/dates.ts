@@ -23,25 +23,29 @@ const DAY_LIMIT: i64 = 106751990
   return a > 9 || b > 9 ? 1000 : a * 10 + b
 }
 
-function daysInMonth(year: i64, month: i32): i32 {
-  if (month == 2) return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 29 : 28
-  return month == 4 || month == 6 || month == 9 || month == 11 ? 30 : 31
+/** The days of January in the lowest four bits, less 28, and so on. */
+const MONTH_DAYS: u64 = 0x3232332323030
+
+function daysInMonth(year: i32, month: i32): i32 {
+  if (month == 2) return (year & 3) == 0 && (year % 100 != 0 || (year & 15) == 0) ? 29 : 28
+  return 28 + <i32>((MONTH_DAYS >> (<u64>month << 2)) & 15)
 }
 
 /** Days since 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible low-level date algorithms"). */
-function daysFromCivil(y: i64, month: i32, day: i32): i64 {
+function daysFromCivil(y: i32, month: i32, day: i32): i32 {
+  // 32-bit arithmetic throughout: a 64-bit division by a constant is a real division in the host, 80 ns a date.
   if (month <= 2) y--
   const era = (y >= 0 ? y : y - 399) / 400
-  const yearOfEra = y - era * 400
-  const dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
+  const yearOfEra = <u32>(y - era * 400)
+  const dayOfYear = <u32>((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1)
   const dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-  return era * 146097 + dayOfEra - 719468
+  return era * 146097 + <i32>dayOfEra - 719468
 }
 
 /** The date read last, as its ten characters, and its days: rows near each other tend to share it. */
 let lastHead: u64 = 0
 let lastTail: u16 = 0
-let lastDays: i64 = 0
+let lastDays: i32 = 0
 
 /** Reads `YYYY-MM-DD` at `p`: four to six digits of year, with an optional sign, and ` BC` when `era` is set. */
 export function readDate(p: usize, end: usize, era: bool = false): bool {
@@ -60,9 +64,9 @@ export function readDate(p: usize, end: usize, era: bool = false): bool {
     negative = sign == 0x2d
     p++
   }
-  let year: i64 = 0
+  let year: i32 = 0
   const first = p
-  while (digit(p) <= 9 && p - first < 7) year = year * 10 + digit(p++)
+  while (digit(p) <= 9 && p - first < 7) year = year * 10 + <i32>digit(p++)
   if (p - first < 4 || p - first > 6 || load<u8>(p) != 0x2d || load<u8>(p + 3) != 0x2d) return false
   const month = <i32>two(p + 1)
   const day = <i32>two(p + 4)
@@ -76,11 +80,12 @@ export function readDate(p: usize, end: usize, era: bool = false): bool {
     Moment.outOfRange = true
     return true
   }
-  Moment.value = daysFromCivil(year, month, day)
+  const days = daysFromCivil(year, month, day)
+  Moment.value = days
   if (p + 6 - start == 10 && !era) {
     lastHead = head
     lastTail = tail
-    lastDays = Moment.value
+    lastDays = days
   }
   return true
 }
@@ -104,22 +109,22 @@ export function readTimestamp(p: usize, end: usize, era: bool = false): bool {
     if (hour > 99 || minute > 99 || load<u8>(p + 3) != 0x3a) return false
     let second: u32 = 0
     p += 6
-    let fraction: i64 = 0
+    let fraction: u32 = 0
     if (load<u8>(p) == 0x3a) {
       second = two(p + 1)
       if (second > 99) return false
       p += 3
       if (load<u8>(p) == 0x2e) {
-        let unit: i64 = 100000
+        let unit: u32 = 100000
         if (digit(++p) > 9) return false
         while (digit(p) <= 9) {
-          fraction += <i64>digit(p++) * unit
+          fraction += digit(p++) * unit
           unit /= 10
         }
       }
     }
     if (hour > 23 || minute > 59 || second > 59) bad = true
-    micros = <i64>(hour * 3600 + minute * 60 + second) * 1000000 + fraction
+    micros = <i64>(hour * 3600 + minute * 60 + second) * 1000000 + <i64>fraction
     const zone = load<u8>(p)
     if (p < end && (zone == 0x5a || zone == 0x7a)) {
       Moment.hasZone = true

@@ -3,8 +3,18 @@ import { equalBytes, hashBytes } from './node'
 import { copyBytes, DICTIONARY_BYTES, Leaf } from './leaf'
 import { State } from './state'
 
-/** Entries after which a dictionary must have halved the number of values to be kept. */
-const TRIAL_ENTRIES = 2048
+/**
+ * When a dictionary is given up: at 2,048 entries if nearly every value was new, from 16,384 on unless a value comes
+ * eight times, since the wider indexes then cost more than compression saves.
+ */
+const FIRST_TRIAL = 2048
+const SECOND_TRIAL = 16384
+
+function doesNotPay(l: Leaf): bool {
+  if (l.entryBytes > DICTIONARY_BYTES) return true
+  if (l.entries == FIRST_TRIAL) return l.written + l.count < FIRST_TRIAL + FIRST_TRIAL / 20
+  return l.entries >= SECOND_TRIAL && <i64>l.entries * 8 > l.written + l.count
+}
 
 export function newDictionary(l: Leaf): void {
   l.indexRoom = 1024
@@ -111,7 +121,7 @@ function insert(l: Leaf, hash: u32): void {
   store<i32>(slot, l.entries)
   store<u32>(slot, hash, 4)
   addIndex(l, l.entries - 1)
-  if (l.entryBytes > DICTIONARY_BYTES || (l.entries > TRIAL_ENTRIES && <i64>l.entries * 2 > l.written + <i64>l.count)) {
+  if (doesNotPay(l)) {
     l.giveUp = true
     State.due = true
   }

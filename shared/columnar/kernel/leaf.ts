@@ -3,7 +3,7 @@ import { BOOLEAN, BYTE, DATE, DECIMAL, DOUBLE, FLOAT, INTEGER, SHORT, State, STR
 import { dictionaryBytes, dictionaryWord, forgetEntries, newDictionary } from './dictionary'
 
 /** Levels held for one page at most. */
-export const PAGE_VALUES = 131072
+export const PAGE_VALUES = 32768
 
 /**
  * One leaf column: the levels and values of its open page, and the state of its open column chunk.

@@ -30,7 +30,8 @@ export function alloc(size: usize): usize {
   const block = top
   top += rounded
   const pages = <i32>((top + 0xffff) >> 16) - memory.size()
-  if (pages > 0 && memory.grow(pages) < 0) unreachable()
+  // In steps of 4 MiB: growing is slow, and costs the host a collection now and then. Untouched memory costs nothing.
+  if (pages > 0 && memory.grow(max(pages, 64)) < 0 && memory.grow(pages) < 0) unreachable()
   store<u32>(block, <u32>list)
   return block + HEADER
 }

@@ -24,6 +24,8 @@ export const MAP = 3
   nameLength: i32
   nameWord: u64
   nameMask: u64
+  /** The last eight bytes of the name and its quote, when they are more than eight. */
+  nameTail: u64
   /** The name as it stands between quotes in JSON, for paths. */
   escapedName: usize
   escapedLength: i32
@@ -87,6 +89,7 @@ export function newNode(kind: i32, name: usize, nameLength: i32, childCount: i32
     if (nameLength == 7) node.nameMask = u64.MAX_VALUE
   } else node.nameMask = u64.MAX_VALUE
   node.nameWord = load<u64>(name) & node.nameMask
+  if (nameLength > 7) node.nameTail = load<u64>(name + nameLength - 7)
   // A name that JSON must escape never equals the raw bytes of a key: it is found by its decoded text.
   for (let i = 0; i < nameLength; i++) {
     const c = load<u8>(name + i)
@@ -130,7 +133,10 @@ export function findChild(node: Node, name: usize, length: i32): i32 {
 /** Whether the key whose first character is at `p` is this field's name, closing quote included. */
 @inline export function isName(p: usize, node: Node): bool {
   if ((load<u64>(p) & node.nameMask) != node.nameWord) return false
-  return node.nameLength < 8 || equalBytes(p + 8, node.name + 8, node.nameLength - 7)
+  const length = node.nameLength
+  if (length < 8) return true
+  if (load<u64>(p + length - 7) != node.nameTail) return false
+  return length < 16 || equalBytes(p + 8, node.name + 8, length - 15)
 }
 
 @inline function lowBytes(n: i32): u64 {

@@ -33,16 +33,35 @@ export abstract class Wide {
   Wide.high = ah * bh + (middle >> 32) + (other >> 32)
 }
 
-/** Whether the eight bytes are all ASCII digits. */
-@inline function eightDigits(v: u64): bool {
-  return ((v & 0xf0f0f0f0f0f0f0f0) | (((v + 0x0606060606060606) & 0xf0f0f0f0f0f0f0f0) >> 4)) == 0x3333333333333333
+const ZEROS: u64 = 0x3030303030303030
+
+/** The high half of every byte that is no digit is set; `x` is eight bytes of text without their 0x30. */
+@inline function nonDigits(x: u64): u64 {
+  return ((x + 0x0606060606060606) | x) & 0xf0f0f0f0f0f0f0f0
 }
 
-/** The value of eight ASCII digits, the first in the lowest byte. */
-@inline function valueOfEight(v: u64): u64 {
-  v -= 0x3030303030303030
-  v = v * 10 + (v >> 8)
-  return ((v & 0x000000ff000000ff) * 0x000f424000000064 + ((v >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >> 32
+/** The value of eight digits, the first in the lowest byte (W. Mula, "SWAR number parsing"). */
+@inline function valueOfEight(x: u64): u64 {
+  x = x * 10 + (x >> 8)
+  return ((x & 0x000000ff000000ff) * 0x000f424000000064 + ((x >> 16) & 0x000000ff000000ff) * 0x0000271000000001) >> 32
+}
+
+/** The digits from `Num.end` on, folded into `m`; `Num.end` is then behind them. Wraps beyond 19 digits. */
+@inline function readDigits(m: u64): u64 {
+  let p = Num.end
+  while (true) {
+    const x = load<u64>(p) ^ ZEROS
+    const stop = nonDigits(x)
+    if (stop) {
+      const n = <i32>(ctz(stop) >> 3)
+      // Digits move to the upper bytes: the zeros below count as leading ones.
+      if (n) m = m * powerOfTen(n) + valueOfEight(x << (64 - (n << 3)))
+      Num.end = p + n
+      return m
+    }
+    m = m * 100000000 + valueOfEight(x)
+    p += 8
+  }
 }
 
 /**
@@ -59,58 +78,32 @@ export function readNumber(p: usize, lax: bool = false): bool {
     c = load<u8>(++p)
   } else if (lax && c == 0x2b) c = load<u8>(++p)
   const first = p
-  let m: u64 = 0
-  let word = load<u64>(p)
-  if (eightDigits(word)) {
-    m = valueOfEight(word)
-    p += 8
-    word = load<u64>(p)
-    if (eightDigits(word)) {
-      m = m * 100000000 + valueOfEight(word)
-      p += 8
-    }
-  }
-  let d = <u32>load<u8>(p) - 0x30
-  while (d <= 9) {
-    m = m * 10 + d
-    d = <u32>load<u8>(++p) - 0x30
-  }
+  Num.end = p
+  let m = readDigits(0)
+  p = Num.end
   let digits = <i32>(p - first)
   if (!lax && (digits == 0 || (c == 0x30 && digits > 1))) {
     Num.end = digits == 0 ? p : first + 1
     return false
   }
   let exponent = 0
-  if (d + 0x30 == 0x2e) {
+  if (load<u8>(p) == 0x2e) {
     const point = ++p
-    word = load<u64>(p)
-    if (eightDigits(word)) {
-      m = m * 100000000 + valueOfEight(word)
-      p += 8
-    }
-    d = <u32>load<u8>(p) - 0x30
-    while (d <= 9) {
-      m = m * 10 + d
-      d = <u32>load<u8>(++p) - 0x30
-    }
+    Num.end = p
+    m = readDigits(m)
+    p = Num.end
     exponent = <i32>(point - p)
     digits -= exponent
-    if (exponent == 0 && !lax) {
-      Num.end = p
-      return false
-    }
+    if (exponent == 0 && !lax) return false
   }
-  if (lax && digits == 0) {
-    Num.end = p
-    return false
-  }
+  if (lax && digits == 0) return false
   const mantissaEnd = p
   let power = 0
-  if (((d + 0x30) | 0x20) == 0x65) {
+  if ((load<u8>(p) | 0x20) == 0x65) {
     p++
     const sign = load<u8>(p)
     if (sign == 0x2d || sign == 0x2b) p++
-    d = <u32>load<u8>(p) - 0x30
+    let d = <u32>load<u8>(p) - 0x30
     if (d > 9) {
       Num.end = p
       return false

@@ -2,8 +2,8 @@ import { putVarint } from './levels'
 
 /** Compresses in the Snappy raw format (google/snappy, format_description.txt), greedily, in blocks of 64 KiB. */
 
-const TABLE_BITS = 14
-const table: usize = memory.data(2 << 14, 16)
+const TABLE_BITS = 13
+const table: usize = memory.data(2 << 13, 16)
 const BLOCK = 65536
 /** A block's last bytes are always literals, so that words can be loaded without looking at the end. */
 const MARGIN = 15
