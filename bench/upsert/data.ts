@@ -37,7 +37,7 @@ export async function makeOrders(folder: string, root: string, rows: number, eng
   const made = await createTable(root, newTable(schema, ports), ports)
   if (made.kind !== 'committed') throw new Error(`the table was not made: ${made.kind}`)
   await engine.session(async (session) => {
-    const work = await openWorkspace(session, storage, made.snapshot)
+    const work = await openWorkspace(session, made.snapshot, ports)
     const perFile = Math.max(1, Math.ceil(rows / 20))
     const add = []
     for (let start = 0; start < rows; start += perFile) {

@@ -27,6 +27,8 @@ export const errorCodes = {
   'source.permission_denied': 'fix',
   /** A selected table, column or object does not exist in the source. Correct the name, or drop it from the selection. */
   'source.object_missing': 'fix',
+  /** A whole read of the source lacks more of the table's rows than the pipeline lets it delete at once. If they were deleted, run a full refresh of the stream; if not, look at the source's rights and filters. */
+  'source.shrunk': 'fix',
   /** The source asked us to slow down. Nothing to do; reads continue by themselves. */
   'source.throttled': 'retry',
   /** The source failed for a reason of its own. Reads are tried again; look at the source if it lasts. */

@@ -3,12 +3,12 @@ import { IngestError } from '../core/errors.ts'
 import { physicalName } from '../delta/column-mapping.ts'
 import { findField } from '../schema/names.ts'
 import type { Field } from '../schema/types.ts'
-import { ABSENT, DELETED, type StagedFile } from './changes.ts'
+import { ABSENT, DELETED } from './changes.ts'
 import { END_AT, START_AT } from './history-columns.ts'
 import { columns, quoted, sqlType } from './sql.ts'
 import { makeTimeline, type Timeline } from './timeline.ts'
 import type { Folded } from './upsert.ts'
-import { storedNames, type Workspace } from './workspace.ts'
+import { type Changes, storedNames, type Workspace } from './workspace.ts'
 
 /**
  * SCD type 2: what staged changes make of the history of their keys. Makes the temporary tables `doomed` (versions that
@@ -23,7 +23,7 @@ import { storedNames, type Workspace } from './workspace.ts'
  */
 export async function foldHistory(
   work: Workspace,
-  staged: readonly StagedFile[],
+  changes: Changes,
   { keys, sequence, tracked }: { keys: readonly Field[]; sequence: readonly Field[]; tracked: readonly Field[] },
   ports: { clock: Clock },
 ): Promise<Folded> {
@@ -34,7 +34,7 @@ export async function foldHistory(
       `the table ${table.root} has no history columns; run a full refresh to change its scd_type to SCD_TYPE_2`,
     )
   }
-  const timeline = await makeTimeline(work, staged, { keys, sequence, history: true }, ports)
+  const timeline = await makeTimeline(work, changes, { keys, sequence, history: true }, ports)
   const key = columns(timeline.key)
   const data = columns(timeline.data)
   const values = tracked.map(physicalName).map((name, at) => `v${at}: ${quoted(name)}`)

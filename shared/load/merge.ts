@@ -12,8 +12,9 @@ import { foldHistory } from './history.ts'
 import { END_AT, START_AT } from './history-columns.ts'
 import { type Replacement, replaceRows } from './rewrite.ts'
 import { remember } from './sidecar.ts'
+import { changesSince } from './snapshot-changes.ts'
 import { foldUpserts } from './upsert.ts'
-import { openWorkspace } from './workspace.ts'
+import { openChanges, openWorkspace } from './workspace.ts'
 
 /** How changes are laid on a table. Names are the table's column names. */
 export interface MergeSpec {
@@ -25,6 +26,13 @@ export interface MergeSpec {
    * the order of arrival.
    */
   sequenceBy: readonly string[]
+  /**
+   * What was staged. `changes`, the default; `snapshot`: every row of the source, and a key that is not there was deleted;
+   * `keys`: every key of the source, for its deletes alone.
+   */
+  staged?: 'changes' | 'snapshot' | 'keys'
+  /** With a snapshot or keys: the share of the table's rows that may be missing at once. Default 0.5. */
+  maxShrink?: number
   /** How long a delete with a sequence is remembered, to turn away older changes that come late. Default a week. */
   tombstoneRetentionMs?: number
 }
@@ -56,6 +64,7 @@ export interface MergeCounts extends Omit<Replacement, 'add' | 'remove'> {
  * visible before the change is committed, and calling again after a conflict or a crash is safe.
  *
  * @throws IngestError `config.invalid` (fix) for a key or sequence column the table does not have
+ * @throws IngestError `source.shrunk` (fix) when a snapshot lacks more of the table's rows than `maxShrink`
  * @throws IngestError `engine.out_of_memory` (fix), `storage.unavailable` (retry)
  */
 export async function merge(
@@ -73,11 +82,16 @@ export async function merge(
     )
   }
   return engine.session(async (session) => {
-    const work = await openWorkspace(session, storage, table)
+    const work = await openWorkspace(session, table, { storage, random: ports.random })
+    const arrived = await openChanges(work, staged)
+    const changes =
+      spec.staged && spec.staged !== 'changes'
+        ? await changesSince(work, arrived, keys, { ...spec, staged: spec.staged })
+        : arrived
     const history = spec.mode === 'SCD_TYPE_2'
     const { rejected, memories } = history
-      ? await foldHistory(work, staged, { keys, sequence, tracked: trackedFields(table, keys, sequence) }, ports)
-      : await foldUpserts(work, staged, { keys, sequence }, ports)
+      ? await foldHistory(work, changes, { keys, sequence, tracked: trackedFields(table, keys, sequence) }, ports)
+      : await foldUpserts(work, changes, { keys, sequence }, ports)
     const { add, remove, ...counts } = await replaceRows(
       work,
       history ? [...keys, ...columnsOf(table, [START_AT], 'scd_type')] : keys,

@@ -3,13 +3,13 @@ import { physicalName } from '../delta/column-mapping.ts'
 import { fileMayContain } from '../delta/skipping.ts'
 import { parseValue } from '../delta/values.ts'
 import type { Field } from '../schema/types.ts'
-import { ABSENT, DELETED, type StagedFile } from './changes.ts'
+import { ABSENT, DELETED } from './changes.ts'
 import { END_AT, START_AT } from './history-columns.ts'
 import { placeable, rightAfter, sequenceOf, sequenceType } from './sequence.ts'
 import { openSidecar, remembered } from './sidecar.ts'
 import { candidateFiles } from './skip-files.ts'
 import { columns, literal, quoted } from './sql.ts'
-import { FILE_STRIDE, stagedRows, storedNames, tableRows, type Workspace } from './workspace.ts'
+import { type Changes, changeRows, storedNames, tableRows, type Workspace } from './workspace.ts'
 
 /** The names of the columns in the temporary table `timeline`, physical. */
 export interface Timeline {
@@ -40,7 +40,7 @@ interface Order {
  */
 export async function makeTimeline(
   work: Workspace,
-  staged: readonly StagedFile[],
+  changes: Changes,
   order: Order,
   { clock }: { clock: Clock },
 ): Promise<Timeline> {
@@ -56,12 +56,11 @@ export async function makeTimeline(
 
   await session.run(`
     create temp table arrivals as
-    select ${data}, ${sequenceOf(sequence)}::${sequenceType(sequence)} _lf_seq, coalesce(${DELETED}, false) _lf_deleted, ${ABSENT} _lf_absent,
-      file_index::bigint * ${FILE_STRIDE} + file_row_number _lf_ord
-    from ${await stagedRows(work, staged)} ${order.only ? `semi join ${order.only} using (${key})` : ''}
+    select ${data}, ${sequenceOf(sequence)}::${sequenceType(sequence)} _lf_seq, coalesce(${DELETED}, false) _lf_deleted, ${ABSENT} _lf_absent, _lf_ord
+    from ${changeRows(work, changes)} ${order.only ? `semi join ${order.only} using (${key})` : ''}
     where ${placeable(keys, sequence)}`)
   const [arrived] = await session.rows('select count(*) n from arrivals')
-  const rejected = staged.reduce((rows, file) => rows + file.rows, 0) - Number(arrived!.n)
+  const rejected = changes.rows - Number(arrived!.n)
   await session.run(`
     create temp table focus as
     select ${key}, min(${lead ? at : `make_timestamptz(${now})`}) _lf_anchor from arrivals group by ${key}`)

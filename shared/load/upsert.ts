@@ -1,13 +1,13 @@
 import type { Clock } from '../core/clock.ts'
 import { physicalName } from '../delta/column-mapping.ts'
 import type { Field } from '../schema/types.ts'
-import { ABSENT, DELETED, type StagedFile } from './changes.ts'
+import { ABSENT, DELETED } from './changes.ts'
 import { placeable, sequenceOf } from './sequence.ts'
 import { openSidecar, remembered } from './sidecar.ts'
 import { candidateFiles } from './skip-files.ts'
 import { columns, quoted, sqlType } from './sql.ts'
 import { makeTimeline } from './timeline.ts'
-import { FILE_STRIDE, stagedRows, storedNames, tableRows, type Workspace } from './workspace.ts'
+import { type Changes, changeRows, storedNames, tableRows, type Workspace } from './workspace.ts'
 
 /** The arrival number of what was there before. */
 const STORED = -1
@@ -30,14 +30,14 @@ export interface Folded {
  */
 export async function foldUpserts(
   work: Workspace,
-  staged: readonly StagedFile[],
+  changes: Changes,
   { keys, sequence }: { keys: readonly Field[]; sequence: readonly Field[] },
   ports: { clock: Clock },
 ): Promise<Folded> {
   const { session } = work
   const key = columns(keys.map(physicalName))
   const names = columns(storedNames(work))
-  const arrivals = `(select *, file_index::bigint * ${FILE_STRIDE} + file_row_number _lf_ord from ${await stagedRows(work, staged)})`
+  const arrivals = changeRows(work, changes)
   const seq = sequenceOf(sequence)
   await session.run(`
     create temp table placed as
@@ -59,7 +59,7 @@ export async function foldUpserts(
   const [partial] = await session.rows('select count(*) n from winners where _lf_partial')
   if (Number(partial!.n) > 0) {
     await session.run(`create temp table partial_keys as select ${key} from winners where _lf_partial`)
-    await makeTimeline(work, staged, { keys, sequence, history: false, only: 'partial_keys' }, ports)
+    await makeTimeline(work, changes, { keys, sequence, history: false, only: 'partial_keys' }, ports)
     await session.run(`
       insert into fresh select ${names} from (
         from timeline qualify row_number() over (partition by ${key} order by _lf_place desc) = 1
@@ -68,9 +68,8 @@ export async function foldUpserts(
       `select ${names}, _lf_deleted ${DELETED}, _lf_absent ${ABSENT} from timeline where _lf_origin <> 'memory'`,
     )
   }
-  const total = staged.reduce((rows, file) => rows + file.rows, 0)
   return {
-    rejected: total - Number(counts!.n),
+    rejected: changes.rows - Number(counts!.n),
     ...(sequence.length > 0 ? { memories: memories.join(' union all ') } : {}),
   }
 }

@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import { IngestError } from '../core/errors.ts'
+import type { Random } from '../core/random.ts'
 import type { AddFile } from '../delta/actions.ts'
 import { physicalName } from '../delta/column-mapping.ts'
+import { readDeletionVector } from '../delta/deletion-vector.ts'
 import { locate } from '../delta/file-path.ts'
 import type { TableSnapshot } from '../delta/table.ts'
 import type { Field } from '../schema/types.ts'
@@ -11,8 +13,8 @@ import type { Session } from './engine.ts'
 import { localFile } from './local-files.ts'
 import { literal, quoted, sqlType } from './sql.ts'
 
-/** The order of staged changes is `file_index * FILE_STRIDE + file_row_number`. */
-export const FILE_STRIDE = 2 ** 40
+/** Rows of one file are numbered below this. */
+const FILE_STRIDE = 2 ** 40
 
 /** What every step of one merge works on. */
 export interface Workspace {
@@ -23,16 +25,21 @@ export interface Workspace {
   readonly fields: readonly Field[]
   /** A file without rows whose schema is the table's and `changeFields`: read first, it types all others. */
   readonly schemaFile: string
+  readonly random: Random
 }
 
-export async function openWorkspace(session: Session, storage: Storage, table: TableSnapshot): Promise<Workspace> {
+export async function openWorkspace(
+  session: Session,
+  table: TableSnapshot,
+  { storage, random }: { storage: Storage; random: Random },
+): Promise<Workspace> {
   const fields = table.schema.fields
   const schemaFile = join(session.folder, 'schema.parquet')
   const nothing = [...fields, ...changeFields].map(
     (field) => `null::${sqlType(field.type)} ${quoted(physicalName(field))}`,
   )
   await session.run(`copy (select ${nothing} limit 0) to ${literal(schemaFile)} (format parquet)`)
-  return { session, storage, table, fields, schemaFile }
+  return { session, storage, random, table, fields, schemaFile }
 }
 
 /** The names of the table's columns inside data files. */
@@ -40,27 +47,49 @@ export const storedNames = (work: Workspace): string[] => work.fields.map(physic
 
 /**
  * The rows of files of the table as a relation: its columns, with null where a file is older than a column, and
- * `file_index` (from 1, in the order given), `file_row_number` (from 0).
+ * `file_index` (from 1, in the order given), `file_row_number` (from 0). Rows deleted by a deletion vector are left out.
  */
 export async function tableRows(work: Workspace, files: readonly AddFile[]): Promise<string> {
-  const paths = files.map((file) => pathOf(work, file))
-  return rowsOf(work, paths, work.fields)
+  const paths = []
+  const dead: string[] = []
+  for (const [at, file] of files.entries()) {
+    paths.push(await localFile(work.storage, pathOf(work, file), work.session.folder))
+    if (!file.deletionVector) continue
+    const rows = await readDeletionVector(work.storage, work.table.root, file.deletionVector)
+    dead.push(`select ${at + 1}::ubigint file_index, unnest([${rows.join(', ')}]::bigint[]) file_row_number`)
+  }
+  const rows = rowsOf(work, paths, work.fields)
+  if (dead.length === 0) return rows
+  const vectors = `dead_rows_${work.random.uuid().replaceAll('-', '')}`
+  await work.session.run(`create temp table ${vectors} as ${dead.join(' union all ')}`)
+  return `(from ${rows} anti join ${vectors} using (file_index, file_row_number))`
 }
 
-/** Staged changes as a relation: the table's columns and those of `changeFields`; counted as in `tableRows`. */
-export function stagedRows(work: Workspace, staged: readonly StagedFile[]): Promise<string> {
-  const paths = staged.map((file) => file.path)
-  return rowsOf(work, paths, [...work.fields, ...changeFields])
+/** Staged changes on disk of this machine, oldest first. */
+export interface Changes {
+  paths: readonly string[]
+  rows: number
 }
 
-async function rowsOf(work: Workspace, paths: readonly string[], fields: readonly Field[]) {
-  const files = [work.schemaFile]
-  for (const path of paths) files.push(await localFile(work.storage, path, work.session.folder))
+export async function openChanges(work: Workspace, staged: readonly StagedFile[]): Promise<Changes> {
+  const paths = []
+  for (const file of staged) paths.push(await localFile(work.storage, file.path, work.session.folder))
+  return { paths, rows: staged.reduce((rows, file) => rows + file.rows, 0) }
+}
+
+/** Staged changes as a relation: the table's columns, those of `changeFields`, and `_lf_ord`, their order. */
+export function changeRows(work: Workspace, changes: Changes): string {
+  const rows = rowsOf(work, changes.paths, [...work.fields, ...changeFields])
+  return `(select * exclude (file_index, file_row_number), file_index::bigint * ${FILE_STRIDE} + file_row_number _lf_ord from ${rows})`
+}
+
+function rowsOf(work: Workspace, paths: readonly string[], fields: readonly Field[]): string {
   const columns = fields.map((field) => {
     const name = quoted(physicalName(field))
     return `${name}::${sqlType(field.type)} ${name}`
   })
-  return `(select ${columns.join(', ')}, file_index, file_row_number from read_parquet([${files.map(literal).join(', ')}], union_by_name = true, hive_partitioning = false))`
+  const files = [work.schemaFile, ...paths].map(literal)
+  return `(select ${columns.join(', ')}, file_index, file_row_number from read_parquet([${files.join(', ')}], union_by_name = true, hive_partitioning = false))`
 }
 
 function pathOf(work: Workspace, file: AddFile): string {

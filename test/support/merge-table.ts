@@ -81,7 +81,7 @@ export async function mergeTable(
     async rows(...orderBy) {
       const current = await snapshot()
       return engine.session(async (session) => {
-        const work = await openWorkspace(session, storage, current)
+        const work = await openWorkspace(session, current, ports)
         const rows = await session.rows(
           `select ${columns(storedNames(work))} from ${await tableRows(work, [...current.files.values()])} order by ${columns(orderBy)}`,
         )
