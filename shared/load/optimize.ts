@@ -100,7 +100,7 @@ async function rewrite(
   )
   const tag = clusterTag(options.clusteringColumns ?? [])
   return await engine.session(async (session) => {
-    const work = await openWorkspace(session, storage, table)
+    const work = await openWorkspace(session, table, { storage, random })
     const rows = await readTableSql(session, storage, table, { files: bin.files, columns: fields, names: 'physical' })
     const order = (options.clusteringColumns ?? []).map((name) => physicalPath(table, name))
     const written = await writeFiles(
