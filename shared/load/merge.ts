@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
-import type { AddFile } from '../delta/actions.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import { findField } from '../schema/names.ts'
 import type { Field } from '../schema/types.ts'
@@ -52,7 +51,7 @@ export interface MergeResult {
   counts: MergeCounts
 }
 
-export interface MergeCounts extends Omit<Replacement, 'add' | 'remove'> {
+export interface MergeCounts extends Omit<Replacement, 'add' | 'remove' | 'cdc'> {
   filesRewritten: number
   filesAdded: number
   /** Changes without a key or a sequence. */
@@ -92,25 +91,24 @@ export async function merge(
     const { rejected, memories } = history
       ? await foldHistory(work, changes, { keys, sequence, tracked: trackedFields(table, keys, sequence) }, ports)
       : await foldUpserts(work, changes, { keys, sequence }, ports)
-    const { add, remove, ...counts } = await replaceRows(
+    const { add, remove, cdc, ...counts } = await replaceRows(
       work,
       history ? [...keys, ...columnsOf(table, [START_AT], 'scd_type')] : keys,
       ports,
     )
     if (memories) await remember(work, memories, ports, spec.tombstoneRetentionMs ?? TOMBSTONE_RETENTION_MS)
     return {
-      change: mergeChange(add, remove, spec),
+      change: mergeChange({ add, remove, cdc }, spec),
       counts: { ...counts, rejected, filesRewritten: remove.length, filesAdded: add.length },
     }
   })
 }
 
-function mergeChange(add: readonly AddFile[], remove: readonly AddFile[], spec: MergeSpec): TableChange {
+function mergeChange(files: Pick<Replacement, 'add' | 'remove' | 'cdc'>, spec: MergeSpec): TableChange {
   return {
     operation: 'MERGE',
     operationParameters: { predicate: JSON.stringify(spec.keys), scdType: spec.mode },
-    add,
-    remove,
+    ...files,
     reads: 'table',
   }
 }

@@ -1,22 +1,31 @@
 import type { Clock } from '../core/clock.ts'
 import type { Random } from '../core/random.ts'
-import type { AddFile } from '../delta/actions.ts'
+import type { AddFile, CdcFile } from '../delta/actions.ts'
 import { physicalName } from '../delta/column-mapping.ts'
 import type { Field } from '../schema/types.ts'
-import { touchedFiles } from './skip-files.ts'
+import { hasChangeFeed, writeChangeFeed } from './change-feed.ts'
+import { markDeleted, marksDeleted } from './mark-deleted.ts'
+import { type Bin, touchedFiles } from './skip-files.ts'
 import { columns, quoted } from './sql.ts'
 import { storedNames, tableRows, type Workspace } from './workspace.ts'
-import { addFiles, writeFiles } from './write-files.ts'
+import { addFiles, copyOut, storeFiles, type WrittenFile } from './write-files.ts'
 
 /** Old files out, new files in. */
 export interface Replacement {
   add: AddFile[]
   remove: AddFile[]
+  /** The changes row by row, where the table keeps a change data feed. */
+  cdc: CdcFile[]
   /** Rows taken out of the table, and rows put in. An update is one of each. */
   rowsRemoved: number
   rowsAdded: number
   bytesRead: number
   bytesWritten: number
+}
+
+interface Ports {
+  clock: Clock
+  random: Random
 }
 
 /**
@@ -25,41 +34,61 @@ export interface Replacement {
  * are either doomed or new.
  *
  * A fresh row goes where its key's neighbours are, so that files keep the narrow key ranges which the next merge skips
- * by; one whose key falls between the rewritten files goes to a file of new rows.
+ * by; one whose key falls between the rewritten files goes to a file of new rows. In a table with
+ * `delta.enableDeletionVectors` old rows are marked instead, and all fresh rows go to new files.
  */
-export async function replaceRows(
-  work: Workspace,
-  keys: readonly Field[],
-  ports: { clock: Clock; random: Random },
-): Promise<Replacement> {
+export async function replaceRows(work: Workspace, keys: readonly Field[], ports: Ports): Promise<Replacement> {
   const { bins, matches } = await touchedFiles(work, 'doomed', keys)
-  const lead = quoted(physicalName(keys[0]!))
-  const names = columns(storedNames(work))
-  const ranges = bins.flatMap(({ range }) => (range ? [`(${lead} between ${range.low} and ${range.high})`] : []))
-  const add: AddFile[] = []
-  const write = async (relation: string) => {
-    add.push(...addFiles(work, await writeFiles(work, relation, ports), ports))
-  }
-
-  for (const { files, range } of bins) {
-    const inside = range ? `where ${lead} between ${range.low} and ${range.high}` : ''
-    const kept = `
-      select ${names} from ${await tableRows(work, files)}
-      anti join (select * from doomed ${inside}) using (${columns(keys.map(physicalName))})`
-    await write(range ? `${kept} union all select ${names} from fresh ${inside}` : kept)
-  }
-  await write(`select ${names} from fresh${ranges.length > 0 ? ` where not (${ranges.join(' or ')})` : ''}`)
-
-  const [counts] = await work.session.rows('select count(*) n from fresh')
   const remove = bins.flatMap(({ files }) => files)
+  const marked = marksDeleted(work) ? await markDeleted(work, remove, keys, ports) : { add: [], unmarked: remove }
+  const rewritten = new Set(marked.unmarked)
+  const open = bins
+    .map((bin) => ({ ...bin, files: bin.files.filter((file) => rewritten.has(file)) }))
+    .filter(({ files }) => files.length > 0)
+  const written = await rewriteBins(work, open, keys, ports)
+  const names = columns(storedNames(work))
+  const before = `select ${names} from ${await tableRows(work, remove)} semi join doomed using (${keyList(keys)})`
+  const [counts] = await work.session.rows('select count(*) n from fresh')
   return {
-    add,
+    add: [...marked.add, ...written],
     remove,
+    cdc: hasChangeFeed(work) ? await writeChangeFeed(work, before, keys, ports) : [],
     rowsRemoved: matches,
     rowsAdded: Number(counts!.n),
-    bytesRead: sum(remove),
-    bytesWritten: sum(add),
+    bytesRead: bytesOf(marked.unmarked),
+    bytesWritten: bytesOf(written),
   }
 }
 
-const sum = (files: readonly AddFile[]) => files.reduce((total, { size }) => total + size, 0)
+/** What is left of the bins' files, and the fresh rows. A file is stored while the engine makes the next one. */
+async function rewriteBins(work: Workspace, bins: readonly Bin[], keys: readonly Field[], ports: Ports) {
+  const lead = quoted(physicalName(keys[0]!))
+  const names = columns(storedNames(work))
+  const options = { fields: work.fields }
+  const stores: Promise<WrittenFile[]>[] = []
+  const write = async (relation: string) => {
+    const store = storeFiles(work, await copyOut(work, relation, ports, options), ports, options)
+    // It is awaited below; until then a failure must not count as unhandled.
+    store.catch(() => {})
+    stores.push(store)
+  }
+
+  try {
+    for (const { files, range } of bins) {
+      const inside = range ? `where ${lead} between ${range.low} and ${range.high}` : ''
+      const kept = `
+        select ${names} from ${await tableRows(work, files)}
+        anti join (select * from doomed ${inside}) using (${keyList(keys)})`
+      await write(range ? `${kept} union all select ${names} from fresh ${inside}` : kept)
+    }
+    const ranges = bins.flatMap(({ range }) => (range ? [`(${lead} between ${range.low} and ${range.high})`] : []))
+    await write(`select ${names} from fresh${ranges.length > 0 ? ` where not (${ranges.join(' or ')})` : ''}`)
+  } finally {
+    await Promise.allSettled(stores)
+  }
+  return addFiles(work, (await Promise.all(stores)).flat(), ports)
+}
+
+const keyList = (keys: readonly Field[]) => columns(keys.map(physicalName))
+
+const bytesOf = (files: readonly AddFile[]) => files.reduce((total, { size }) => total + size, 0)

@@ -25,22 +25,47 @@ export interface WrittenFile extends FinishedFile {
 export async function writeFiles(
   work: Workspace,
   relation: string,
-  { random }: { random: Random },
-  {
-    fields = work.fields,
-    folder = '',
-    targetBytes = TARGET_BYTES,
-  }: { fields?: readonly Field[]; folder?: string; targetBytes?: number } = {},
+  ports: { random: Random },
+  options: WriteOptions = {},
 ): Promise<WrittenFile[]> {
-  const { session, storage, table } = work
+  const full = { fields: work.fields, ...options }
+  return storeFiles(work, await copyOut(work, relation, ports, full), ports, full)
+}
+
+export interface WriteOptions {
+  fields?: readonly Field[]
+  /** Names begin with this. Default `part-`. */
+  prefix?: string
+  targetBytes?: number
+}
+
+/** Files of this machine that `storeFiles` makes files of the table. */
+type LocalFiles = readonly Record<string, unknown>[]
+
+/** The first half of `writeFiles`: what takes the engine's time. */
+export async function copyOut(
+  { session }: Workspace,
+  relation: string,
+  { random }: { random: Random },
+  { fields, targetBytes = TARGET_BYTES }: WriteOptions & { fields: readonly Field[] },
+): Promise<LocalFiles> {
   const ids = fieldIds(fields)
-  const written = await session.rows(
+  return session.rows(
     `copy (${relation}) to ${literal(join(session.folder, `out-${random.uuid()}`))} (format parquet, compression snappy,
       return_stats, write_empty_file false, file_size_bytes '${targetBytes}B'${ids ? `, field_ids ${ids}` : ''})`,
   )
+}
+
+/** The second half: what takes the disk's or the network's time, and may run beside the next `copyOut`. */
+export async function storeFiles(
+  { storage, table }: Workspace,
+  local: LocalFiles,
+  { random }: { random: Random },
+  { fields, prefix = 'part-' }: WriteOptions & { fields: readonly Field[] },
+): Promise<WrittenFile[]> {
   const files: WrittenFile[] = []
-  for (const row of written) {
-    const name = `${folder}part-${random.uuid()}.snappy.parquet`
+  for (const row of local) {
+    const name = `${prefix}${random.uuid()}.snappy.parquet`
     await storeFile(storage, `${table.root}/${name}`, String(row.filename))
     files.push({
       name,
