@@ -35,9 +35,9 @@ const MAX_AGE_MS = 3 * 86_400_000
 /**
  * Copies the whole stream beside the table and swaps it in with one commit: readers see the old rows until they see all
  * the new ones. Goes on with an interrupted copy of the same selection; pieces that were staged are not read again.
- * `more`: the deadline came first.
+ * `done` is false when the deadline came first.
  */
-export async function loadStream(run: StreamRun): Promise<'done' | 'more'> {
+export async function loadStream(run: StreamRun): Promise<{ done: boolean; startedAtMs: number }> {
   const { task, ports } = run
   const { load, plan } = (await unfinished(run)) ?? (await begin(run))
   const pieces = await readPieces(ports.state, run.task, load)
@@ -51,9 +51,9 @@ export async function loadStream(run: StreamRun): Promise<'done' | 'more'> {
       })
   })
   await allSettled(workers)
-  if (pieces.some((piece) => !piece.done)) return 'more'
-  await swapIn(run, load, plan, pieces)
-  return 'done'
+  const done = pieces.every((piece) => piece.done)
+  if (done) await swapIn(run, load, plan, pieces)
+  return { done, startedAtMs: load.startedAtMs }
 }
 
 /** The copy an earlier run left, when it can go on. What a settled one left is removed. */
@@ -181,7 +181,6 @@ async function swapIn(run: StreamRun, load: Load, plan: Plan, pieces: readonly P
     ...newMetadata(run, snapshot, plan, load),
     reads: 'table',
   }))
-  run.tally.copied = true
   await forgetLoad(ports.state, task)
 }
 

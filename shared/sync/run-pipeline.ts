@@ -91,6 +91,7 @@ export async function runPipeline(update: PipelineUpdate, ports: SyncPorts, runn
       table,
       open: () => update.open(table, (message) => report({ kind: 'note', stream, message })),
       fullRefresh: fullRefresh === 'all' || (fullRefresh !== 'none' && fullRefresh.has(stream)),
+      runStartedAtMs: startedAtMs,
       settings,
       signal: update.signal,
       report,

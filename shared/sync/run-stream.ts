@@ -137,7 +137,11 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
   }
   if (await needsCopy(run)) {
     begin(run, 'full')
-    if ((await loadStream(run)) === 'more') return true
+    let copy = await loadStream(run)
+    // What an earlier run had read is older than this run; where no changes follow, all of it is read once more.
+    if (copy.done && stream.kind === 'snapshot' && copy.startedAtMs < task.runStartedAtMs) copy = await loadStream(run)
+    if (!copy.done) return true
+    tally.copied = true
   }
   if (stream.kind === 'snapshot') return false
   invariant(writer.current.state, `${task.stream} has no cursor after its full copy`)

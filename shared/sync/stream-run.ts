@@ -32,6 +32,8 @@ export interface StreamTask extends StreamKey {
   open: () => Promise<Stream>
   /** Forget the cursor and copy again. */
   fullRefresh: boolean
+  /** When the run began that this task is part of: what it leaves is not older than this. */
+  runStartedAtMs: number
   settings: SyncSettings
   /** Stops at once. What is not committed or saved is read again. */
   signal: AbortSignal
@@ -49,7 +51,7 @@ export interface Tally {
   bytes: number
   rejected: number
   commits: number
-  /** The full copy of this run is committed. */
+  /** The full copy that this run needed is committed. */
   copied: boolean
   version?: number
   /** Grows with everything that is durable: an attempt that moved it was not in vain. */

@@ -121,6 +121,24 @@ test('a copy that was interrupted does not read staged pieces again', async () =
   expect(await destinationRows(world, tables[0]!)).toEqual(expected(table))
 })
 
+test('a whole read that was interrupted is finished, and then read again as it is now', async () => {
+  const world = newWorld()
+  const table = orders(world, 40)
+  const tables = [resolved(world.source, 'orders', { mode: 'snapshot' })]
+  const stop = new AbortController()
+  let messages = 0
+  world.source.beforeMessage = () => {
+    if (++messages === 35) stop.abort()
+  }
+  await runShop(world, tables, { signal: stop.signal, settings: { pieces: 1, commitBytes: 1 } })
+
+  for (let id = 0; id < 40; id++) table.history.push([upsert({ id, name: 'changed' })])
+  const run = await runShop(world, tables)
+
+  expect(run.streams).toMatchObject([{ state: 'COMPLETED', commits: 2 }])
+  expect(await destinationRows(world, tables[0]!)).toEqual(expected(table))
+})
+
 test('at the deadline a copy stops at a checkpoint, and any number of such tasks finish it', async () => {
   const world = newWorld()
   const table = orders(world, 40)
