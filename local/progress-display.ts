@@ -10,7 +10,7 @@ interface Line {
 
 /**
  * Shows a running sync: on a terminal one line a stream, drawn again in place, and a lasting line for what ended; else one
- * JSON object a line.
+ * JSON object a line. `records` decides it another way.
  */
 export class ProgressDisplay {
   readonly #output: Output
@@ -21,12 +21,12 @@ export class ProgressDisplay {
   readonly #quiet: boolean
 
   /** `quiet`: a stream in which nothing changed is not told. */
-  constructor(output: Output, pipeline: string, options: { now: () => number; quiet?: boolean }) {
+  constructor(output: Output, pipeline: string, options: { now: () => number; quiet?: boolean; records?: boolean }) {
     this.#output = output
     this.#pipeline = pipeline
     this.#now = options.now
     this.#quiet = options.quiet ?? false
-    this.#records = output.json || !output.terminal
+    this.#records = options.records ?? (output.json || !output.terminal)
   }
 
   note(text: string): void {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve } from 'node:path'
 import { connectors } from '../shared/connectors/registry.ts'
@@ -47,7 +47,7 @@ export async function openProject(
   const place = async (text: string) =>
     resolveText(text, references, (value, kind) => (kind === 'env' ? undefined : redactor.add(value)))
   const lakehouse = await place(read.spec.lakehouse)
-  const { storage, localFolder } = openStorage(lakehouse, folder)
+  const { storage, localFolder } = await openStorage(lakehouse, folder)
   const stateFolder = read.spec.state
     ? resolve(folder, await place(read.spec.state))
     : join(localFolder ?? folder, '.lakeflow')
@@ -57,7 +57,7 @@ export async function openProject(
     storage,
     // Opened at first use: a lakehouse that may only be read can still be queried.
     get state() {
-      state ??= sqliteState(join(stateFolder, 'state.db'))
+      state ??= openState(stateFolder)
       return state
     },
     scratch: join(stateFolder, 'scratch'),
@@ -68,6 +68,17 @@ export async function openProject(
     random: systemRandom,
     close: async () => state?.close(),
   }
+}
+
+function openState(folder: string): StateStore {
+  try {
+    mkdirSync(folder, { recursive: true })
+  } catch (cause) {
+    throw new IngestError('storage.permission_denied', `${folder} cannot be made: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+  return sqliteState(join(folder, 'state.db'))
 }
 
 async function specText(file: string): Promise<string> {

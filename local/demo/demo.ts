@@ -73,7 +73,7 @@ async function follow({ options, output, open, signal }: CommandContext, url: st
   const project = await open()
   const end = new AbortController()
   const until = AbortSignal.any([signal, end.signal])
-  const display = new ProgressDisplay(output, pipeline, { now: project.clock.now, quiet: true })
+  const display = new ProgressDisplay(output, pipeline, { now: project.clock.now, quiet: true, records: output.json })
   let completed = 0
   let changed = 0
   const changes = keepChanging(url, until, (rows) => (changed += rows))

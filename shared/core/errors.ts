@@ -29,6 +29,8 @@ export const errorCodes = {
   'source.object_missing': 'fix',
   /** A whole read of the source lacks more of the table's rows than the pipeline lets it delete at once. If they were deleted, run a full refresh of the stream; if not, look at the source's rights and filters. */
   'source.shrunk': 'fix',
+  /** The columns of `primary_keys` do not name one row each. Add columns until they do, or keep every row with `scd_type: APPEND_ONLY`. */
+  'source.key_not_unique': 'fix',
   /** The source asked us to slow down. Nothing to do; reads continue by themselves. */
   'source.throttled': 'retry',
   /** The source failed for a reason of its own. Reads are tried again; look at the source if it lasts. */

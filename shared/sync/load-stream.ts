@@ -20,6 +20,7 @@ import {
   savePiece,
 } from '../state/streams.ts'
 import { commitStream, mergesByKey, overdue, quarantine, type StreamRun, stageFor } from './stream-run.ts'
+import { keyIsUnproven, requireUniqueKey } from './unique-key.ts'
 
 /** What a load's files are written with, kept with it so that every piece and the swap agree. */
 interface Plan {
@@ -171,6 +172,8 @@ async function swapIn(run: StreamRun, load: Load, plan: Plan, pieces: readonly P
   const { task, ports, log } = run
   const add = await readStaged<AddFile>(ports.state, task, load, pieces)
   await requireFiles(run, await log.read(), add)
+  if (keyIsUnproven(task.table))
+    await requireUniqueKey(task.table, add, { root: (await log.read()).root, schema: plan.schema }, ports)
   const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0)
   const next = { cursor: load.cutoff, loadId: load.id, loadedAtMs: ports.clock.now() }
   await commitStream(run, next, rows, async (snapshot) => ({
