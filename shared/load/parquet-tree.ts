@@ -10,6 +10,8 @@ export interface ParquetNode {
   shape: 'leaf' | 'struct' | 'list' | 'map'
   /** Of a struct its fields; of a list its element; of a map key and value. */
   children: readonly ParquetNode[]
+  /** The engine's type of a leaf, empty otherwise. Files whose types differ cannot be read by one scan. */
+  type: string
   /** Bytes without a note that they are text, as some writers leave out for strings. */
   isBlob: boolean
 }
@@ -58,17 +60,21 @@ function columnsOf(rows: readonly SchemaRow[]): readonly ParquetNode[] {
   const read = (inside: SchemaRow | undefined): ParquetNode => {
     const row = rows[at++]!
     const children = Array.from({ length: Number(row.num_children ?? 0) }, () => read(row))
-    const shape = children.length === 0 ? 'leaf' : isMap(row) ? 'map' : isList(row) ? 'list' : 'struct'
+    // The entries of a map may carry its old mark themselves.
+    const isEntries = inside && isMap(inside)
+    const shape =
+      children.length === 0 ? 'leaf' : isEntries ? 'struct' : isMap(row) ? 'map' : isList(row) ? 'list' : 'struct'
     const node: ParquetNode = {
       name: row.name,
       fieldId: row.field_id === null ? undefined : Number(row.field_id),
       shape,
       children: shape === 'map' ? children[0]!.children : shape === 'list' ? [elementOf(children[0]!)] : children,
+      type: (shape === 'leaf' && row.duckdb_type) || '',
       isBlob: shape === 'leaf' && row.duckdb_type === 'BLOB',
     }
     // A repeated column outside of a list or map is a list of its own.
     const isOwnList = row.repetition_type === 'REPEATED' && inside && !isList(inside) && !isMap(inside)
-    return isOwnList ? { ...node, shape: 'list', children: [elementOf(node)], isBlob: false } : node
+    return isOwnList ? { ...node, shape: 'list', children: [elementOf(node)], type: '', isBlob: false } : node
   }
   return read(undefined).children
 }

@@ -53,13 +53,15 @@ test('a column that a file does not have is null, a wider type is cast, and name
     [field('id', 'long'), field('name', 'string'), field('price', 'decimal(12,4)')],
     [
       { select: 'select 1::tinyint as ID, 1.5::decimal(4,2) as price' },
-      { select: "select 2::bigint as id, 'b'::blob as name, 2.25::decimal(12,4) as price" },
+      { select: "select 3::int as id, 'c' as name, 3.125::decimal(12,4) as price" },
+      { select: "select (2::bigint ** 40)::bigint as id, 'b' as name, 2.25::decimal(12,4) as price" },
     ],
   )
 
   expect(await read(table)).toEqual([
     { id: 1n, name: null, price: 1.5 },
-    { id: 2n, name: 'b', price: 2.25 },
+    { id: 3n, name: 'c', price: 3.125 },
+    { id: 2n ** 40n, name: 'b', price: 2.25 },
   ])
 })
 
