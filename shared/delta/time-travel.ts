@@ -51,10 +51,13 @@ export async function history(
 }
 
 /**
- * Versions with the time their file was written, each made later than the one before, because copying a table can shuffle
+ * Versions still in the log with the time their file was written, each made later than the one before, because copying a table can shuffle
  * the times of its files.
  */
-async function commitTimes(storage: Storage, root: string): Promise<{ version: number; modifiedAtMs: number }[]> {
+export async function commitTimes(
+  storage: Storage,
+  root: string,
+): Promise<{ version: number; modifiedAtMs: number }[]> {
   const times: { version: number; modifiedAtMs: number }[] = []
   for (const { file, modifiedAtMs } of await listLog(storage, root)) {
     if (file.kind !== 'commit') continue

@@ -1,17 +1,11 @@
 import type { Random } from '../core/random.ts'
 import type { CdcFile } from '../delta/actions.ts'
+import { CHANGE_DATA_FOLDER, cdcFile, changeTypeField } from '../delta/change-feed.ts'
 import { physicalName } from '../delta/column-mapping.ts'
-import { encodePath } from '../delta/file-path.ts'
 import type { Field } from '../schema/types.ts'
 import { columns } from './sql.ts'
 import { storedNames, type Workspace } from './workspace.ts'
 import { writeFiles } from './write-files.ts'
-
-const changeType: Field = { name: '_change_type', type: { kind: 'string' }, nullable: true }
-
-/** True for a table whose commits say row by row what they changed (Delta protocol, "Change Data Files"). */
-export const hasChangeFeed = (work: Workspace): boolean =>
-  work.table.metadata.configuration['delta.enableChangeDataFeed']?.toLowerCase() === 'true'
 
 /**
  * The change data files of a commit that takes `before` out and puts the temporary table `fresh` in: an update is a row
@@ -40,12 +34,7 @@ export async function writeChangeFeed(
       rows('fresh', 'anti', 'before', 'insert'),
     ].join(' union all '),
     { random },
-    { fields: [...work.fields, changeType], prefix: '_change_data/cdc-' },
+    { fields: [...work.fields, changeTypeField], prefix: `${CHANGE_DATA_FOLDER}cdc-` },
   )
-  return files.map(({ name, sizeBytes }) => ({
-    path: encodePath(name),
-    partitionValues: {},
-    size: sizeBytes,
-    dataChange: false,
-  }))
+  return files.map((file) => cdcFile(file.name, file))
 }

@@ -3,7 +3,8 @@ import type { Random } from '../core/random.ts'
 import type { AddFile, CdcFile } from '../delta/actions.ts'
 import { physicalName } from '../delta/column-mapping.ts'
 import type { Field } from '../schema/types.ts'
-import { hasChangeFeed, writeChangeFeed } from './change-feed.ts'
+import { hasChangeFeed } from '../delta/change-feed.ts'
+import { writeChangeFeed } from './change-feed.ts'
 import { markDeleted, marksDeleted } from './mark-deleted.ts'
 import { type Bin, touchedFiles } from './skip-files.ts'
 import { columns, quoted } from './sql.ts'
@@ -52,7 +53,7 @@ export async function replaceRows(work: Workspace, keys: readonly Field[], ports
   return {
     add: [...marked.add, ...written],
     remove,
-    cdc: hasChangeFeed(work) ? await writeChangeFeed(work, before, keys, ports) : [],
+    cdc: hasChangeFeed(work.table.metadata) ? await writeChangeFeed(work, before, keys, ports) : [],
     rowsRemoved: matches,
     rowsAdded: Number(counts!.n),
     bytesRead: bytesOf(marked.unmarked),

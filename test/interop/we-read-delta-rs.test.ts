@@ -4,6 +4,7 @@ import { commit } from '../../shared/delta/commit.ts'
 import { fileMayContain } from '../../shared/delta/skipping.ts'
 import { readSnapshot } from '../../shared/delta/snapshot.ts'
 import { history } from '../../shared/delta/time-travel.ts'
+import { changeFeedSql } from '../../shared/load/read-change-feed.ts'
 import { openEngine } from '../../shared/load/engine.ts'
 import { readTableSql } from '../../shared/load/read-table.ts'
 import { diskStorage } from '../../shared/storage/disk.ts'
@@ -129,4 +130,29 @@ dl.write_deltalake(table, pa.table({"id": [${id}], "name": ["theirs"]}, schema=s
 
   await agreed('both')
   expect((await readSnapshot(storage, 'both'))!.version).toBe(12)
+})
+
+test('the change data feed of every version', async () => {
+  const out = join(folder, 'feed.parquet')
+  deltaRsRun(
+    join(folder, 'feed'),
+    `
+rows = lambda start, count: pa.table({"id": pa.array(range(start, start + count), pa.int64()), "n": pa.array([1.5] * count)})
+dl.write_deltalake(table, rows(0, 20), configuration={"delta.enableChangeDataFeed": "true"})
+dl.write_deltalake(table, rows(20, 20), mode="append")
+dl.DeltaTable(table).delete("id % 7 = 0")
+dl.DeltaTable(table).update(updates={"n": "n + 1"}, predicate="id % 5 = 0")
+dl.DeltaTable(table).merge(rows(35, 10), "t.id = s.id", source_alias="s", target_alias="t").when_matched_update_all().when_not_matched_insert_all().execute()
+import pyarrow.parquet as pq
+changes = pa.table(dl.DeltaTable(table).load_cdf(starting_version=0).read_all())
+changes = changes.select(["id", "n", "_change_type", "_commit_version"])
+pq.write_table(changes.cast(pa.schema([("id", pa.int64()), ("n", pa.float64()), ("_change_type", pa.string()), ("_commit_version", pa.int64())])), "${out}")
+`,
+  )
+
+  await engine.session(async (session) => {
+    const ours = await changeFeedSql(session, storage, 'feed', 0)
+    const columns = `select * exclude ("_commit_timestamp") from (${ours})`
+    expect(await difference(session, columns, out)).toEqual([0, 0])
+  })
 })
