@@ -26,6 +26,8 @@ export class Rejections {
   check(offset: number) {
     if (!this.#has(offset)) return
     const reasons = this.#reasons.filter((reason) => reason.offset === offset)
+    // Who asked has heard of it.
+    if (this.#unreported > 0) this.#unreported--
     throw new RejectedRecordsError(reasons, 1)
   }
 

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads'
 import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
-import { asIngestError, type IngestErrorOptions } from '../../shared/core/errors.ts'
+import { asIngestError, type IngestErrorOptions, invariant } from '../../shared/core/errors.ts'
 import { type TableFile, tableFile } from '../../shared/push/table-file.ts'
 import { validateRows } from '../../shared/push/validate.ts'
 import type { WorkerReply, WorkerRequest } from './workers.ts'
@@ -33,14 +33,20 @@ async function act(request: WorkerRequest): Promise<unknown> {
       files.set(request.file, tableFile(request.target, sinkOf(request.file), createBatchWriter))
       return undefined
     case 'append':
-      return files.get(request.file)!.append(request.rows)
+      return fileOf(request.file).append(request.rows)
     case 'finish':
     case 'abort': {
-      const file = files.get(request.file)!
+      const file = fileOf(request.file)
       files.delete(request.file)
       return request.do === 'finish' ? file.finish() : file.abort()
     }
   }
+}
+
+function fileOf(file: number): TableFile {
+  const found = files.get(file)
+  invariant(found, `a file was being written on a thread that died`)
+  return found
 }
 
 /** Finished bytes leave the thread at once; the main thread writes them in order. */
@@ -48,7 +54,7 @@ function sinkOf(file: number) {
   return {
     async write(bytes: Uint8Array) {
       // A copy of its own can be moved instead of cloned, whatever memory the writer made it in.
-      const own = bytes.slice()
+      const own = new Uint8Array(bytes)
       port.postMessage({ file, bytes: own } satisfies WorkerReply, [own.buffer])
     },
     finish: async () => ({ sizeBytes: 0 }),

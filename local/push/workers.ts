@@ -53,7 +53,8 @@ export function startWorkers(storage: Storage, counts: { validators: number; wri
           return finished
         },
         async abort() {
-          await thread.ask({ do: 'abort', file })
+          // The thread may have died with the file.
+          await thread.ask({ do: 'abort', file }).catch(() => {})
           await thread.endSink(file, 'abort')
         },
       }
@@ -94,25 +95,31 @@ function orderly(sink: StorageWriter): OrderlySink {
 
 class Thread {
   readonly sinks = new Map<number, OrderlySink>()
-  readonly #worker = new Worker(new URL('./worker.ts', import.meta.url))
+  #worker = this.#start()
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
   #next = 0
 
-  constructor() {
-    this.#worker.on('message', (reply: WorkerReply) => {
-      if ('bytes' in reply) return this.sinks.get(reply.file)?.write(reply.bytes)
-      const waiting = this.#waiting.get(reply.id)
-      this.#waiting.delete(reply.id)
-      if ('error' in reply) {
-        const { code, message, options } = reply.error
-        waiting?.reject(new IngestError(code, message, options))
-      } else waiting?.resolve(reply.result)
-    })
-    this.#worker.on('error', (cause) => {
+  #start(): Worker {
+    const worker = new Worker(new URL('./worker.ts', import.meta.url))
+    worker.on('message', (reply: WorkerReply) => this.#take(reply))
+    worker.on('error', (cause) => {
+      // What it was doing fails and is done again elsewhere: batches are sent again, files are written again.
       const error = new IngestError('bug.invariant', 'a worker thread of push died', { cause })
       for (const waiting of this.#waiting.values()) waiting.reject(error)
       this.#waiting.clear()
+      this.#worker = this.#start()
     })
+    return worker
+  }
+
+  #take(reply: WorkerReply) {
+    if ('bytes' in reply) return this.sinks.get(reply.file)?.write(reply.bytes)
+    const waiting = this.#waiting.get(reply.id)
+    this.#waiting.delete(reply.id)
+    if ('error' in reply) {
+      const { code, message, options } = reply.error
+      waiting?.reject(new IngestError(code, message, options))
+    } else waiting?.resolve(reply.result)
   }
 
   get busy(): number {
