@@ -120,6 +120,8 @@ export const errorCodes = {
   'push.issuer_unreachable': 'retry',
   /** The token has as many sessions or sends as fast as it may. Producers are held back by themselves; raise the quota if it lasts. */
   'push.quota_exceeded': 'retry',
+  /** The push server could not be reached, or the connection was lost for longer than allowed. Check that it runs, then send again. */
+  'push.unreachable': 'retry',
   /** The server is closing. Producers resume on another one, or on this one when it is back, by themselves. */
   'push.draining': 'retry',
 

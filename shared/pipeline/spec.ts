@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ignored } from './ignored.ts'
 import { IngestionDefinition } from './ingestion-definition.ts'
+import { PushSpec } from './push-spec.ts'
 
 const anything = z.unknown()
 
@@ -120,7 +121,7 @@ export const Spec = z.strictObject({
     .optional()
     .describe('Address and credentials of each source. Secrets are ${env:NAME}, ${file:path} or ${secret:name}.'),
   pipelines: z.record(name, PipelineSpec).optional().describe('What is copied from where to where, and when.'),
-  push: z.looseObject({}).optional().describe('Tables that take events over a WebSocket.'),
+  push: PushSpec.optional().describe('Tables that take events over a WebSocket.'),
 })
 
 export type Spec = z.infer<typeof Spec>

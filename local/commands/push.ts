@@ -1,0 +1,171 @@
+import { open } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import {
+  RejectedRecordsError,
+  type StreamOptions,
+  ZerobusError,
+  ZerobusSdk,
+  type ZerobusStream,
+} from '../../sdk/index.ts'
+import { IngestError } from '../../shared/core/errors.ts'
+import type { Command, CommandContext } from '../command.ts'
+import { DEFAULT_PUSH_PORT, projectToken, startProjectPush } from '../push/settings.ts'
+
+const DRAW_MS = 200
+
+export const push: Command = {
+  name: 'push',
+  summary: 'Send events to a table: each line of a file, or of standard input, is one JSON object.',
+  arguments: [
+    { name: 'table', required: true },
+    { name: 'file', required: false },
+  ],
+  options: {
+    url: { kind: 'text', value: 'url', describe: 'Another server than the one of this project.' },
+    token: { kind: 'text', value: 'token', describe: "Default: the project's own." },
+    create: { kind: 'flag', describe: 'Create the table from the first records, where that is allowed.' },
+  },
+  details: [
+    'Sends to the server of lakeflow start when it runs, else to one that runs as long as the command. Done means that every',
+    'record is in the table. Records that do not fit the table are listed and left out, and the exit code is 1.',
+  ].join('\n'),
+  examples: [
+    { command: 'lakeflow push main.events.clicks clicks.ndjson', what: 'A file.' },
+    { command: 'tail -f app.log | lakeflow push main.events.log', what: 'Whatever comes.' },
+  ],
+  async run(context) {
+    const { arguments: given, options, folder } = context
+    const input = given.file === undefined ? process.stdin : await openFile(resolve(folder, given.file))
+    await using server = await findServer(context)
+    const sdk = new ZerobusSdk(server.url, { token: server.token })
+    const progress = new Progress(context)
+    const stream = await sdk
+      .createStream(
+        { tableName: given.table! },
+        { ...progress.callbacks, compression: 'none', ...(options.flag('create') ? { createTable: true } : {}) },
+      )
+      .catch((error) => {
+        throw asOurs(error)
+      })
+    try {
+      const last = await sendLines(stream, input, context.signal, progress)
+      if (last !== null) await stream.waitForCommit(last).catch(unlessRejected)
+      await stream.close()
+    } catch (error) {
+      throw asOurs(error)
+    }
+    return progress.finish(given.table!)
+  },
+}
+
+async function sendLines(
+  stream: ZerobusStream,
+  input: NodeJS.ReadableStream,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<bigint | null> {
+  let last: bigint | null = null
+  let rest = ''
+  const send = async (lines: string[]) => {
+    const records = lines.filter((line) => line.trim() !== '')
+    progress.sent += records.length
+    last = (await stream.ingestRecordsOffset(records)) ?? last
+  }
+  for await (const chunk of input.setEncoding('utf8')) {
+    if (signal.aborted) break
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop()!
+    await send(lines)
+  }
+  await send([rest])
+  return last
+}
+
+async function openFile(path: string): Promise<NodeJS.ReadableStream> {
+  try {
+    return (await open(path)).createReadStream()
+  } catch (cause) {
+    throw new IngestError('usage.invalid', `${path} cannot be read: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** The running server of the project, or one of its own for the time of the command. */
+async function findServer({ open: openProject, options }: CommandContext) {
+  const url = options.text('url')
+  const token = options.text('token')
+  if (url !== undefined && token !== undefined) return { url, token, async [Symbol.asyncDispose]() {} }
+  const project = await openProject()
+  const port = project.spec.push?.port ?? DEFAULT_PUSH_PORT
+  const running = url ?? `http://${project.spec.push?.host ?? '127.0.0.1'}:${port}`
+  const known = { token: token ?? (await projectToken(project)) }
+  if (url !== undefined || (await answers(running))) return { ...known, url: running, async [Symbol.asyncDispose]() {} }
+  const server = await startProjectPush(project, { port: 0 })
+  return { ...known, url: server.url, [Symbol.asyncDispose]: () => server.close() }
+}
+
+const answers = (url: string) =>
+  fetch(url).then(
+    () => true,
+    () => false,
+  )
+
+class Progress {
+  sent = 0
+  #durable = 0
+  #committed = 0
+  #rejected = 0
+  #drawnMs = 0
+  readonly #startedMs = Date.now()
+  readonly #context: CommandContext
+
+  constructor(context: CommandContext) {
+    this.#context = context
+  }
+
+  get callbacks(): StreamOptions {
+    return {
+      onAck: (offset) => this.#draw({ durable: Number(offset) + 1 }),
+      onCommit: (offset) => this.#draw({ committed: Number(offset) + 1 }),
+      onReject: (rejections, count) => {
+        this.#rejected += count
+        for (const { offset, column, code, got, wanted } of rejections.slice(0, 5))
+          this.#context.output.error(`record ${offset + 1}: ${column} ${code}, got ${got}, wanted ${wanted}`)
+      },
+    }
+  }
+
+  finish(table: string): number {
+    const { output } = this.#context
+    output.draw([])
+    const seconds = (Date.now() - this.#startedMs) / 1000
+    const counts = { records: this.sent, committed: this.sent - this.#rejected, rejected: this.#rejected }
+    if (output.json) output.record({ type: 'pushed', table, ...counts, seconds })
+    else
+      output.line(
+        `${counts.committed} records are in ${table}${this.#rejected ? `, ${this.#rejected} did not fit and were left out` : ''} (${seconds.toFixed(1)} s)`,
+      )
+    return this.#rejected > 0 ? 1 : 0
+  }
+
+  #draw({ durable = this.#durable, committed = this.#committed }: { durable?: number; committed?: number }) {
+    this.#durable = durable
+    this.#committed = committed
+    const now = Date.now()
+    if (now - this.#drawnMs < DRAW_MS) return
+    this.#drawnMs = now
+    this.#context.output.draw([`  ${this.sent} sent, ${durable} durable, ${committed} in the table`])
+  }
+}
+
+function unlessRejected(error: unknown) {
+  if (!(error instanceof RejectedRecordsError)) throw error
+}
+
+/** The client's error as the command line prints them. */
+function asOurs(error: unknown): unknown {
+  if (!(error instanceof ZerobusError)) return error
+  const code = error.code === 'push.unauthenticated' || error.code === 'push.not_permitted' ? error.code : undefined
+  return new IngestError(code ?? (error.isRetryable ? 'push.unreachable' : 'usage.invalid'), error.message, {
+    cause: error,
+  })
+}
