@@ -3,6 +3,7 @@ import { check } from './commands/check.ts'
 import { discover } from './commands/discover.ts'
 import { events } from './commands/events.ts'
 import { init } from './commands/init.ts'
+import { push } from './commands/push.ts'
 import { query } from './commands/query.ts'
 import { run } from './commands/run.ts'
 import { runs } from './commands/runs.ts'
@@ -11,4 +12,16 @@ import { start } from './commands/start.ts'
 import { status } from './commands/status.ts'
 
 /** Every command, in the order of --help. */
-export const commands: readonly Command[] = [init, check, discover, run, status, runs, events, query, start, secret]
+export const commands: readonly Command[] = [
+  init,
+  check,
+  discover,
+  run,
+  status,
+  runs,
+  events,
+  query,
+  push,
+  start,
+  secret,
+]

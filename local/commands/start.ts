@@ -1,13 +1,17 @@
+import type { Project } from '../../shared/control/project.ts'
 import { IngestError } from '../../shared/core/errors.ts'
 import type { Command } from '../command.ts'
 import { errorRecord, errorText } from '../error-text.ts'
 import { time } from '../numbers.ts'
+import type { Output } from '../output.ts'
 import { ProgressDisplay } from '../progress-display.ts'
+import { startProjectPush } from '../push/settings.ts'
+import type { PushServer } from '../push-server.ts'
 import { runScheduler, scheduledPipelines } from '../scheduler.ts'
 
 export const start: Command = {
   name: 'start',
-  summary: 'Run every pipeline on its schedule until Ctrl-C.',
+  summary: 'Run every pipeline on its schedule, and the push server, until Ctrl-C.',
   details:
     'A run that is due while the one before it lasts is skipped. Ctrl-C ends in order: what is committed stays, and the\nnext start goes on from there; a second Ctrl-C ends at once.',
   examples: [
@@ -17,11 +21,12 @@ export const start: Command = {
   async run({ options, output, open, signal }) {
     const project = await open()
     const scheduled = scheduledPipelines(project)
-    if (scheduled.size === 0)
+    if (scheduled.size === 0 && !project.spec.push)
       throw new IngestError(
         'config.invalid',
-        `no pipeline of ${project.text.file} has a schedule or trigger, so there is nothing to start`,
+        `${project.text.file} has no section push, and no pipeline with a schedule or trigger, so there is nothing to start`,
       )
+    const push = project.spec.push && (await startPush(project, output, options.flag('debug')))
     const displays = new Map(
       [...scheduled.keys()].map((name) => [
         name,
@@ -29,7 +34,7 @@ export const start: Command = {
       ]),
     )
     for (const [name, schedule] of scheduled) output.line(`${name}: ${schedule.text}`)
-    await runScheduler(project, signal, {
+    const pipelines = runScheduler(project, signal, {
       onNext: (pipeline, atMs) => {
         if (output.json) output.record({ type: 'scheduled', pipeline, at: new Date(atMs).toISOString() })
         else output.draw([`  ${pipeline}: next run ${time(atMs)} UTC`])
@@ -43,7 +48,36 @@ export const start: Command = {
         else output.error(`${pipeline}: ${errorText(error, debug)}`)
       },
     })
+    try {
+      await Promise.all([pipelines, push && aborted(signal)])
+    } finally {
+      await push?.close()
+    }
     output.line('stopped')
     return 0
   },
 }
+
+async function startPush(project: Project, output: Output, debug: boolean): Promise<PushServer> {
+  const server = await startProjectPush(project, {
+    events: {
+      committed: ({ table, version, rows, lagMs }) => {
+        if (output.json) output.record({ type: 'pushed', table, version, rows, lag_ms: lagMs })
+        else output.draw([`  ${table}: version ${version}, ${rows} records, ${lagMs} ms after the first of them came`])
+      },
+      failed: (error) => {
+        if (output.json) output.record({ ...errorRecord(error, debug), pipeline: 'push' })
+        else output.error(`push: ${errorText(error, debug)}`)
+      },
+    },
+  })
+  if (output.json) output.record({ type: 'listening', url: server.url })
+  else output.line(`push: ${server.url}`)
+  return server
+}
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
