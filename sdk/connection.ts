@@ -57,6 +57,8 @@ export function connect(options: {
   token: string
   table: string
   session: string | undefined
+  /** The first record still held here. */
+  durable: number
   create: boolean
   timeoutMs: number
   socketClass: SocketClass
@@ -77,7 +79,7 @@ export function connect(options: {
           type: 'open',
           v: 1,
           table: options.table,
-          ...(options.session ? { session: options.session } : {}),
+          ...(options.session ? { session: options.session, durable: options.durable } : {}),
           ...(options.create ? { create: true } : {}),
         }),
       )

@@ -25,6 +25,8 @@ export class ZerobusStream {
   readonly #target: StreamTarget
   readonly #options: StreamOptions
   readonly #outbox = new Outbox()
+  /** The offset of the next record; ahead of the outbox while records are being spooled. */
+  #next = 0
   readonly #durable = new Waiters()
   readonly #committed = new Waiters()
   readonly #rejections: Rejections
@@ -67,7 +69,9 @@ export class ZerobusStream {
       this.#session = spooled.session ?? this.#session
       this.#outbox.restore(spooled.offset, inBatches(spooled.offset, spooled.records, this.#maxBatchBytes))
     }
+    this.#next = this.#outbox.next
     await this.#reconnect(this.#options.recoveryTimeoutMs ?? 15_000)
+    this.#next = this.#outbox.next
   }
 
   /**
@@ -88,10 +92,11 @@ export class ZerobusStream {
       this.#check()
     }
     if (lines.length === 0) return null
-    const offset = this.#outbox.next
+    const offset = this.#next
+    this.#next += lines.length
+    // On disk before on the wire: after a crash the spool must know of every record the server may have.
+    await this.#spool(offset, lines)
     for (const line of lines) this.#add(line)
-    const spooled = this.#options.spool?.append(offset, lines)
-    if (spooled) await spooled
     return BigInt(offset + lines.length - 1)
   }
 
@@ -125,7 +130,7 @@ export class ZerobusStream {
       timer = setTimeout(() => reject(this.#unacknowledged(`within ${timeoutMs} ms`)), timeoutMs)
     })
     try {
-      await Promise.race([this.#durable.wait(this.#outbox.next - 1), timeout])
+      await Promise.race([this.#durable.wait(this.#next - 1), timeout])
     } finally {
       clearTimeout(timer)
     }
@@ -140,7 +145,7 @@ export class ZerobusStream {
     if (this.#closed) return
     try {
       if (!this.#failure) await this.flush()
-      else if (this.#outbox.next > this.#durable.done) throw this.#unacknowledged(`: ${this.#failure.message}`)
+      else if (this.#next > this.#durable.done) throw this.#unacknowledged(`: ${this.#failure.message}`)
     } finally {
       this.#closed = true
       await this.#hangUp()
@@ -161,6 +166,17 @@ export class ZerobusStream {
   /** What `recreateStream` goes on with. */
   remains(): { offset: number; batches: Batch[] } {
     return { offset: this.#outbox.next, batches: this.#outbox.unacked() }
+  }
+
+  async #spool(offset: number, lines: readonly string[]) {
+    try {
+      await this.#options.spool?.append(offset, lines)
+    } catch (cause) {
+      // The offset is taken and its records are nowhere: what follows could not be numbered.
+      const error = new ZerobusError('push.spool_failed', `the spool could not be written: ${cause}`, { cause })
+      this.#fail(error)
+      throw error
+    }
   }
 
   get #maxBatchBytes() {
@@ -240,6 +256,7 @@ export class ZerobusStream {
       token: await this.#target.token(),
       table: this.tableName,
       session: this.#session,
+      durable: this.#outbox.unacked()[0]?.offset ?? this.#outbox.next,
       create: this.#options.createTable ?? false,
       timeoutMs: OPEN_TIMEOUT_MS,
       socketClass: this.#target.socketClass,
@@ -358,7 +375,7 @@ export class ZerobusStream {
   #unacknowledged(why: string) {
     return new ZerobusError(
       'push.unacknowledged',
-      `${this.#outbox.next - this.#durable.done} records were not acknowledged ${why}`,
+      `${this.#next - this.#durable.done} records were not acknowledged ${why}`,
       { retryable: this.#failure?.isRetryable ?? true, cause: this.#failure },
     )
   }

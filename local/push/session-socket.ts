@@ -148,7 +148,7 @@ export class SessionSocket {
       frame.session === undefined
         ? await beginSession(frame.table, subject, context)
         : await resumeSession(frame.table, frame.session, subject, context)
-    const durable = Math.max(stored.durable, context.adopt(this, stored.id))
+    const durable = Math.max(stored.durable, context.adopt(this, stored.id), frame.durable ?? 0)
     if (this.#closing) return
     this.#session = machine.openSession(stored.id, { durable, committed: stored.committed })
     this.#noted = stored.durable

@@ -36,7 +36,8 @@ export function startWorkers(storage: Storage, counts: { validators: number; wri
   return {
     validate(input) {
       if (input.body.length < INLINE_BYTES && input.encoding === 'none') return inline(input)
-      return leastBusy(validators).ask({ do: 'validate', input }) as Promise<Validation>
+      const body = new Uint8Array(input.body)
+      return leastBusy(validators).ask({ do: 'validate', input: { ...input, body } }, body) as Promise<Validation>
     },
 
     async openFile(target) {
@@ -46,7 +47,10 @@ export function startWorkers(storage: Storage, counts: { validators: number; wri
       thread.sinks.set(file, orderly(sink))
       await thread.ask({ do: 'open', file, target })
       return {
-        append: (rows) => thread.ask({ do: 'append', file, rows }) as Promise<void>,
+        append(rows) {
+          const body = new Uint8Array(rows.body)
+          return thread.ask({ do: 'append', file, rows: { ...rows, body } }, body) as Promise<void>
+        },
         async finish() {
           const finished = (await thread.ask({ do: 'finish', file })) as FinishedFile | undefined
           await thread.endSink(file, finished ? 'finish' : 'abort')
@@ -126,11 +130,15 @@ class Thread {
     return this.#waiting.size + this.sinks.size
   }
 
-  ask(action: WorkerAction): Promise<unknown> {
+  /**
+   * `owned` is moved, not cloned. It must be a copy of its own: a view is sent with the whole buffer it looks into, and a
+   * received message or a queue record is a small view of a large one.
+   */
+  ask(action: WorkerAction, owned?: Uint8Array<ArrayBuffer>): Promise<unknown> {
     const id = this.#next++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, ...action })
+      this.#worker.postMessage({ id, ...action }, owned ? [owned.buffer] : [])
     })
   }
 

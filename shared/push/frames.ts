@@ -31,6 +31,8 @@ export const clientFrames = {
     v: z.int(),
     table: tableName,
     session: sessionId.optional(),
+    /** On resume: the first record the producer still holds. All before it were acknowledged, perhaps by another server. */
+    durable: offset.optional(),
     /** Create the table from the schema of the first batch, where the token and the server allow it. */
     create: z.boolean().optional(),
   }),

@@ -79,20 +79,27 @@ export function pushProcess(ports: PushPorts, seed: number, declared: readonly D
   }
 }
 
-/** The rows of a table as hyparquet, a reader of another make, sees them; files in the order of their commits. */
-export async function rowsOf(storage: Storage, table = CLICKS): Promise<Record<string, unknown>[]> {
+type Rows = Record<string, unknown>[]
+
+/** The rows of a table as hyparquet, a reader of another make, sees them. */
+export async function rowsOf(storage: Storage, table = CLICKS): Promise<Rows> {
+  return (await filesOf(storage, table)).flat()
+}
+
+/** The rows of each file of a table. */
+export async function filesOf(storage: Storage, table = CLICKS): Promise<Rows[]> {
   const root = table.replaceAll('.', '/')
   const snapshot = await readSnapshot(storage, root)
-  const rows: Record<string, unknown>[] = []
+  const files: Rows[] = []
   for (const file of snapshot?.files.values() ?? []) {
     const bytes = (await storage.get(`${root}/${decodeURIComponent(file.path)}`))!
     const buffer = {
       byteLength: bytes.byteLength,
       slice: (start: number, end?: number) => bytes.slice(start, end).buffer as ArrayBuffer,
     }
-    rows.push(...(await parquetReadObjects({ file: buffer })))
+    files.push(await parquetReadObjects({ file: buffer }))
   }
-  return rows
+  return files
 }
 
 /** Records `from` to `to - 1` of a session as NDJSON; each id is unique to session and offset. */

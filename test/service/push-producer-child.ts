@@ -1,0 +1,24 @@
+import { ZerobusSdk } from '../../sdk/index.ts'
+import { diskSpool } from '../../sdk/spool.ts'
+
+/** A producer with a spool, to be killed: numbers its records on from what is in the spool or was acknowledged. */
+const [url, folder, name] = process.argv.slice(2)
+const sdk = new ZerobusSdk(url!, { token: 'secret' })
+const stream = await sdk.createStream(
+  { tableName: 'main.events.clicks' },
+  { spool: diskSpool(folder!), recoveryTimeoutMs: 600_000, recoveryBackoffMs: 50 },
+)
+let stopping = false
+process.on('message', () => {
+  stopping = true
+})
+let next = stream.remains().offset
+while (!stopping) {
+  const lines = Array.from({ length: 20 }, (_, i) => `{"id":"${name}:${next + i}","n":${next + i}}`)
+  await stream.ingestRecordsOffset(lines)
+  next += lines.length
+  process.send!({ spooled: next })
+  await new Promise((resolve) => setTimeout(resolve, 5))
+}
+await stream.close()
+process.exit(0)
