@@ -141,7 +141,7 @@ test.each([
   [['discover', 'bd'], 'there is no connection bd; did you mean db?'],
   [['runs', 'shp'], 'there is no pipeline shp; did you mean shop?'],
   [['events'], 'nothing has run yet'],
-  [['start'], 'no pipeline of'],
+  [['start'], 'no section push, and no pipeline with a schedule'],
   [['query', 'select 1', '--format', 'xml'], '--format is table, csv, json, got xml'],
 ])('%j names what there is', async (words, message) => {
   write('names.yml', spec())
