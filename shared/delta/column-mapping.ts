@@ -6,9 +6,12 @@ import type { Metadata } from './actions.ts'
 /** How columns are found in data files (Delta protocol, "Column Mapping"). */
 export type MappingMode = 'none' | 'name' | 'id'
 
+/** The table property that holds the mode. */
+export const MAPPING_MODE = 'delta.columnMapping.mode'
+
 /** @throws IngestError `table.unsupported_feature` (fix) for a mode not known */
 export function mappingMode(metadata: Metadata): MappingMode {
-  const mode = metadata.configuration?.['delta.columnMapping.mode'] ?? 'none'
+  const mode = metadata.configuration?.[MAPPING_MODE] ?? 'none'
   if (mode === 'none' || mode === 'name' || mode === 'id') return mode
   throw new IngestError('table.unsupported_feature', `the column mapping mode "${mode}" is not supported`)
 }

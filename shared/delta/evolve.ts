@@ -4,7 +4,7 @@ import { deltaSchemaText } from '../schema/delta-schema.ts'
 import { checkNames, findField, foldName } from '../schema/names.ts'
 import type { Field, Schema } from '../schema/types.ts'
 import type { Metadata, Protocol } from './actions.ts'
-import { logicalSchema, mapFields, mappingMode } from './column-mapping.ts'
+import { logicalSchema, MAPPING_MODE, mapFields, mappingMode } from './column-mapping.ts'
 import { maxId, neededProtocol, withIds } from './new-table.ts'
 import type { TableSnapshot } from './table.ts'
 
@@ -75,13 +75,24 @@ export function dropColumn(table: TableSnapshot, name: string): Evolution {
   )
 }
 
-/** The table with properties set, or unset where null; raises the protocol as they need. */
+/**
+ * The table with properties set, or unset where null; raises the protocol as they need. Column mapping can be turned on
+ * by name, and not off or to ids.
+ * @throws IngestError `config.invalid` (fix)
+ */
 export function setProperties(table: TableSnapshot, properties: Readonly<Record<string, string | null>>): Evolution {
   const configuration = Object.fromEntries(
     Object.entries({ ...table.metadata.configuration, ...properties }).filter(([, value]) => value !== null),
   ) as Record<string, string>
   const metadata = { ...table.metadata, configuration }
-  return withProtocol(table, metadata, table.schema)
+  const [before, after] = [mappingMode(table.metadata), mappingMode(metadata)]
+  if (before === after) return withProtocol(table, metadata, table.schema)
+  if (before === 'none' && after === 'name')
+    return evolution({ ...table, metadata }, withIds(table.schema, true).fields)
+  throw new IngestError(
+    'config.invalid',
+    `the column mapping of the table ${table.root} cannot be changed from ${before} to ${after}; leave ${MAPPING_MODE} out`,
+  )
 }
 
 /** The table with other columns altogether: for a swap of all files in the same commit. Field ids are never used again. */
@@ -117,6 +128,7 @@ function evolution(table: TableSnapshot, fields: readonly Field[], change: Parti
     Number(table.metadata.configuration['delta.columnMapping.maxColumnId'] ?? 0),
   )
   const schema = withIds({ fields }, isMapped, before)
+  const mode = mappingMode(table.metadata)
   const metadata: Metadata = {
     ...table.metadata,
     ...change,
@@ -124,7 +136,7 @@ function evolution(table: TableSnapshot, fields: readonly Field[], change: Parti
     configuration: isMapped
       ? {
           ...table.metadata.configuration,
-          'delta.columnMapping.mode': table.metadata.configuration['delta.columnMapping.mode'] ?? 'name',
+          [MAPPING_MODE]: mode === 'none' ? 'name' : mode,
           'delta.columnMapping.maxColumnId': String(Math.max(before, maxId(schema))),
         }
       : table.metadata.configuration,

@@ -5,7 +5,7 @@ import { deltaSchemaText } from '../schema/delta-schema.ts'
 import { checkNames, findField } from '../schema/names.ts'
 import type { Field, LogicalType, Schema } from '../schema/types.ts'
 import type { Metadata, Protocol } from './actions.ts'
-import { logicalSchema, mapFields } from './column-mapping.ts'
+import { logicalSchema, MAPPING_MODE, mapFields, mappingMode } from './column-mapping.ts'
 import { withFeatures } from './features.ts'
 import type { TableChange } from './table.ts'
 
@@ -35,7 +35,8 @@ export function newTable(
 ): NewTable {
   checkNames(schema)
   const partitionColumns = (options.partitionColumns ?? []).map((name) => partitionColumn(schema, name))
-  const mapped = options.columnMapping ?? false
+  const mode = options.properties?.[MAPPING_MODE] ?? 'none'
+  const mapped = options.columnMapping || mode !== 'none'
   const numbered = withIds(schema, mapped)
   const metadata: Metadata = {
     id: random.uuid(),
@@ -47,7 +48,10 @@ export function newTable(
     configuration: {
       ...options.properties,
       ...(mapped
-        ? { 'delta.columnMapping.mode': 'name', 'delta.columnMapping.maxColumnId': String(maxId(numbered)) }
+        ? {
+            [MAPPING_MODE]: mode === 'none' ? 'name' : mode,
+            'delta.columnMapping.maxColumnId': String(maxId(numbered)),
+          }
         : {}),
     },
     createdTime: clock.now(),
@@ -67,15 +71,31 @@ export function newTable(
   }
 }
 
-/** The lowest protocol, not below `current`, that the metadata's columns and properties ask for. */
+/** Properties that ask more of a writer than is kept here. A table of others that has them is not written either. */
+const refused: readonly string[] = [
+  'delta.enableRowTracking',
+  'delta.enableIcebergCompatV1',
+  'delta.enableIcebergCompatV2',
+  'delta.enableIcebergCompatV3',
+  'delta.enableVariantShredding',
+]
+
+/**
+ * The lowest protocol, not below `current`, that the metadata's columns and properties ask for.
+ * @throws IngestError `config.invalid` (fix) for a property that cannot be kept
+ */
 export function neededProtocol(current: Protocol | undefined, metadata: Metadata, schema: Schema): Protocol {
   const on = (property: string) => metadata.configuration[property]?.toLowerCase() === 'true'
+  const unkept = refused.find(on)
+  if (unkept) {
+    throw new IngestError('config.invalid', `the table property ${unkept} is not supported; leave it out`)
+  }
   const features: string[] = []
   if (on('delta.enableDeletionVectors')) features.push('deletionVectors')
   if (on('delta.enableChangeDataFeed')) features.push('changeDataFeed')
   if (on('delta.enableInCommitTimestamps')) features.push('inCommitTimestamp')
   if (on('delta.enableTypeWidening')) features.push('typeWidening')
-  if ((metadata.configuration['delta.columnMapping.mode'] ?? 'none') !== 'none') features.push('columnMapping')
+  if (mappingMode(metadata) !== 'none') features.push('columnMapping')
   if (schema.fields.some(({ type }) => holds(type, 'timestamp_ntz'))) features.push('timestampNtz')
   return withFeatures(current ?? { minReaderVersion: 1, minWriterVersion: 2 }, features)
 }

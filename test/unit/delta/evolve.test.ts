@@ -100,3 +100,31 @@ test('a column of timestamps without zone asks for its feature', async () => {
 
   expect(table.protocol).toMatchObject({ minReaderVersion: 3, readerFeatures: ['timestampNtz'] })
 })
+
+test('column mapping can be a property, at creation or later, but not be taken back', async () => {
+  const mode = 'delta.columnMapping.mode'
+  const table = await emptyTable(ports, { root: 'mapped', properties: { [mode]: 'id' } })
+  const plain = await emptyTable(ports, { root: 'mapped later' })
+
+  const after = await evolved(plain, setProperties(plain, { [mode]: 'name' }))
+
+  for (const each of [table, after]) {
+    expect(each.schema.fields.map(({ physicalName, id }) => [physicalName, id])).toEqual([
+      ['id', 1],
+      ['name', 2],
+    ])
+    expect(each.protocol.minReaderVersion).toBe(2)
+    expect(each.metadata.configuration['delta.columnMapping.maxColumnId']).toBe('2')
+  }
+  expect(() => setProperties(after, { [mode]: null })).toThrow('from name to none')
+  expect(() => setProperties(plain, { [mode]: 'id' })).toThrow('from none to id')
+})
+
+test('a property that asks for more than is kept is refused', async () => {
+  const table = await emptyTable(ports, { root: 'row ids' })
+
+  expect(() => setProperties(table, { 'delta.enableRowTracking': 'true' })).toThrow('delta.enableRowTracking')
+  await expect(emptyTable(ports, { properties: { 'delta.enableIcebergCompatV2': 'true' } })).rejects.toThrow(
+    'delta.enableIcebergCompatV2 is not supported',
+  )
+})
