@@ -12,6 +12,8 @@ export const errorCodes = {
   'config.invalid': 'fix',
   /** A `${env:}`, `${file:}` or `${secret:}` reference points at nothing. Set the variable, create the file, or store the secret. */
   'config.secret_missing': 'fix',
+  /** A stored secret cannot be decrypted: its key is missing or another, or its file was changed. Restore the key, or store the secret again. */
+  'secrets.unreadable': 'fix',
   /** The port is taken. Stop the other program, or choose another port with `--port`. */
   'local.port_in_use': 'fix',
   /** The built-in PostgreSQL, which the demo and the tests use, did not start. The message holds the server's own words. */

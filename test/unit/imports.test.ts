@@ -15,6 +15,7 @@ const mayImport: Record<string, readonly string[]> = {
   storage: ['core'],
   state: ['core'],
   queue: ['core', 'storage'],
+  secrets: ['core', 'storage'],
   delta: ['core', 'schema', 'columnar', 'storage'],
   load: ['core', 'schema', 'columnar', 'storage', 'state', 'delta'],
   connector: ['core', 'schema'],
@@ -38,8 +39,9 @@ const mayImport: Record<string, readonly string[]> = {
     'sync',
     'push',
     'catalog',
+    'secrets',
   ],
-  runtime: ['core', 'schema', 'state', 'storage', 'queue'],
+  runtime: ['core', 'schema', 'state', 'storage', 'queue', 'secrets'],
 }
 
 const imports = files.flatMap((file) =>
