@@ -13,7 +13,7 @@ import { type ReferenceSource, resolveText } from '../shared/pipeline/references
 import { sqliteState } from '../shared/state/sqlite.ts'
 import type { StateStore } from '../shared/state/state-store.ts'
 import { openStorage } from './open-storage.ts'
-import { readSecret } from './secrets.ts'
+import { secretsIn } from './secrets.ts'
 
 export interface OpenProject extends Project {
   close(): Promise<void>
@@ -97,6 +97,6 @@ function referenceSource(folder: string, env: NodeJS.ProcessEnv): ReferenceSourc
   return {
     env: (name) => env[name],
     file: (path) => readFile(resolve(folder, path), 'utf8').catch(() => undefined),
-    secret: (name) => readSecret(folder, name),
+    secret: (name) => secretsIn(folder).get(name),
   }
 }

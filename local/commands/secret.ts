@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { IngestError } from '../../shared/core/errors.ts'
 import { didYouMean } from '../../shared/pipeline/nearest.ts'
 import type { Command } from '../command.ts'
-import { listSecrets, writeSecret } from '../secrets.ts'
+import { secretsIn } from '../secrets.ts'
 
 const actions = ['set', 'list', 'remove']
 
@@ -16,14 +16,14 @@ export const secret: Command = {
     { name: 'name', required: false },
   ],
   details:
-    'Actions: set, list, remove. The value is read from standard input and never shown. Secrets are kept in\n.lakeflow/secrets.json beside the configuration file, which only you may read.',
+    'Actions: set, list, remove. The value is read from standard input and never shown. Secrets are kept\nencrypted in .lakeflow/secrets beside the configuration file, with their key; only you may read them.',
   examples: [
     { command: 'lakeflow secret set shop_password', what: 'Asks for the value.' },
     { command: 'pass show shop | lakeflow secret set shop_password', what: 'Takes it from another program.' },
     { command: 'lakeflow secret list', what: 'Names only.' },
   ],
   async run({ arguments: { action, name }, output, file }) {
-    const folder = dirname(file)
+    const secrets = secretsIn(dirname(file))
     if (!actions.includes(action!))
       throw new IngestError(
         'usage.invalid',
@@ -31,7 +31,7 @@ export const secret: Command = {
       )
     if (action === 'list') {
       output.table(
-        (await listSecrets(folder)).map((known) => ({ name: known })),
+        (await secrets.list()).map((known) => ({ name: known })),
         ['name'],
       )
       return 0
@@ -41,7 +41,8 @@ export const secret: Command = {
         'usage.invalid',
         'a secret has a name of letters, digits, _, - and .; see lakeflow secret --help',
       )
-    await writeSecret(folder, name, action === 'set' ? await readValue(name) : undefined)
+    if (action === 'set') await secrets.put(name, await readValue(name))
+    else await secrets.delete(name)
     output.line(action === 'set' ? `stored ${name}; use it as \${secret:${name}}` : `removed ${name}`)
     if (output.json) output.record({ secret: name, action })
     return 0
