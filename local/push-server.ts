@@ -113,13 +113,14 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       if (socket.id && live.get(socket.id) === socket) live.delete(socket.id)
     },
     charge: (principal, bytes) => quotas.charge(principal, bytes),
-    async receive(name, batch) {
+    async receive(name, batch, turn) {
       inFlightBytes += batch.body.length
       try {
         const table = await tables.open(name)
         if (!table) throw new IngestError('table.missing', `the table ${name} was dropped`)
-        return await receive(table, batch, { queue, tables, validate: workers.validate, clock, limits })
+        return await receive(table, batch, { queue, tables, validate: workers.validate, clock, limits }, turn)
       } finally {
+        turn?.pass()
         inFlightBytes -= batch.body.length
       }
     },

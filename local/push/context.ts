@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/core/clock.ts'
 import type { Principal } from '../../shared/push/auth.ts'
 import type { PushLimits } from '../../shared/push/payload.ts'
-import type { IngestBatch, Receipt } from '../../shared/push/receive.ts'
+import type { IngestBatch, Receipt, Turn } from '../../shared/push/receive.ts'
 import type { PushTable } from '../../shared/push/tables.ts'
 import type { StateStore } from '../../shared/state/state-store.ts'
 import type { SessionSocket } from './session-socket.ts'
@@ -40,6 +40,6 @@ export interface PushContext {
   leave(socket: SessionSocket, principal: Principal): void
   /** Counts bytes against the quota; how long to hold the producer back. */
   charge(principal: Principal, bytes: number): number
-  receive(table: string, batch: IngestBatch): Promise<Receipt>
+  receive(table: string, batch: IngestBatch, turn?: Turn): Promise<Receipt>
   isBehind(): boolean
 }

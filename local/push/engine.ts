@@ -72,7 +72,7 @@ export function startPushEngine(
 
   function announce(files: readonly FlushedFile[]) {
     for (const file of files) {
-      const commits = tables.get(file.table) ?? new TableCommits(file.table, owner, ports, events)
+      const commits = tables.get(file.table) ?? new TableCommits(file.table, owner, ports, events, flusher.settle)
       tables.set(file.table, commits)
       commits.add(file)
     }
@@ -105,11 +105,19 @@ class TableCommits {
   readonly #owner: string
   readonly #ports: PushCommitPorts & FlushPorts
   readonly #events: EngineEvents
+  readonly #settle: (file: FlushedFile) => void
   #waiting: FlushedFile[] = []
   #committer: Committer | undefined
   #running: Promise<void> | undefined
 
-  constructor(table: string, owner: string, ports: PushCommitPorts & FlushPorts, events: EngineEvents) {
+  constructor(
+    table: string,
+    owner: string,
+    ports: PushCommitPorts & FlushPorts,
+    events: EngineEvents,
+    settle: (file: FlushedFile) => void,
+  ) {
+    this.#settle = settle
     this.#table = table
     this.#owner = owner
     this.#ports = ports
@@ -147,6 +155,7 @@ class TableCommits {
   async #commit(files: readonly FlushedFile[]) {
     this.#committer ??= await openCommitter(this.#table, this.#owner, this.#ports)
     const { snapshot, committed, refused } = await this.#committer.commit(files)
+    for (const file of files) this.#settle(file)
     this.#ports.tables.update(this.#table, snapshot)
     const garbage = refused.flatMap((file) => (file.add ? [`${rootOf(this.#table)}/${file.add.path}`] : []))
     await this.#ports.storage.delete(garbage)

@@ -13,7 +13,7 @@ import {
   type ReceivedFrame,
   type ServerFrame,
 } from '../../shared/push/frames.ts'
-import type { Receipt } from '../../shared/push/receive.ts'
+import { type Receipt, turns } from '../../shared/push/receive.ts'
 import * as machine from '../../shared/push/session.ts'
 import { beginSession, noteDurable, resumeSession } from '../../shared/push/stored-sessions.ts'
 import { columnsOf, type PushTable } from '../../shared/push/tables.ts'
@@ -29,6 +29,7 @@ export class SessionSocket {
   readonly #context: PushContext
   #table = ''
   #session: machine.Session | undefined
+  readonly #nextTurn = turns()
   #opening = false
   #closing = false
   #goodbye = false
@@ -173,15 +174,16 @@ export class SessionSocket {
     if (offered.kind === 'duplicate') return this.#scheduleAck()
     this.#session = offered.session
     this.#hold(this.#context.charge(this.#principal, body.length))
+    const rows = {
+      session: this.#session.id,
+      offset: frame.offset,
+      count: frame.count,
+      encoding: frame.encoding,
+      body,
+      ...(frame.schemaVersion === undefined ? {} : { schemaVersion: frame.schemaVersion }),
+    }
     this.#context
-      .receive(this.#table, {
-        session: this.#session.id,
-        offset: frame.offset,
-        count: frame.count,
-        encoding: frame.encoding,
-        body,
-        ...(frame.schemaVersion === undefined ? {} : { schemaVersion: frame.schemaVersion }),
-      })
+      .receive(this.#table, rows, this.#nextTurn())
       .then((receipt) => this.#settled(batch, receipt))
       .catch((error) => this.fail(asIngestError(error)))
   }

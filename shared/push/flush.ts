@@ -15,6 +15,8 @@ import type { PushTable, PushTables } from './tables.ts'
 /** A staged file and the records it holds: what a committer commits. */
 export interface FlushedFile {
   table: string
+  /** Relative to the table. */
+  path: string
   /** Undefined when no record of it has a row: all were left out. */
   add?: AddFile
   rows: number
@@ -65,6 +67,8 @@ export interface Flusher {
   take(records: readonly ReceivedRecord[]): Promise<IngestError[]>
   /** Closes the files that are full or old, or all of them. */
   finish(which: 'due' | 'all'): Promise<FlushedFile[]>
+  /** Whether the file was committed or refused is known, and what it holds is no longer in between. */
+  settle(file: FlushedFile): void
   /** Bytes taken into files that are not closed yet. */
   readonly openBytes: number
 }
@@ -84,6 +88,8 @@ interface OpenFile {
 export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFlushLimits): Flusher {
   const open = new Map<string, OpenFile>()
   const full: OpenFile[] = []
+  /** Closed, and not yet known to be committed or refused; by path. */
+  const unsettled = new Map<string, OpenFile>()
 
   async function take(record: ReceivedRecord) {
     const header = headerOf(record)
@@ -93,8 +99,9 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
       open.get(key)!.receipts.push(record.receipt)
       return
     }
-    // Partly in the open file: it comes again after its visibility, when that file is settled.
-    if (overlaps(inFile, header.from, header.to)) return
+    // In a file that is on its way into the table: it comes again after its visibility, when that is settled. Written into
+    // another file now, it would have that file refused, with all the innocent records in it.
+    if (overlaps(inFile, header.from, header.to) || isUnsettled(record.group, header)) return
     const committed = await committedRanges(record.group, header.session, ports.state)
     const missing = missingFrom(committed, header.from, header.to)
     if (missing.length === 0) return ports.queue.delete([record.receipt])
@@ -119,10 +126,19 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
       header.session,
       missing.reduce<Intervals>((set, [from, to]) => addRange(set, from, to), inFile),
     )
-    if (target.bytes >= limits.fileBytes || target.ranges.size >= limits.fileSessions) {
-      open.delete(key)
-      full.push(target)
-    }
+    if (target.bytes >= limits.fileBytes || target.ranges.size >= limits.fileSessions) retire(key, target)
+  }
+
+  function isUnsettled(name: string, { session, from, to }: BatchHeader): boolean {
+    for (const { table, ranges } of unsettled.values())
+      if (table.name === name && overlaps(ranges.get(session) ?? [], from, to)) return true
+    return false
+  }
+
+  function retire(key: string, target: OpenFile) {
+    open.delete(key)
+    full.push(target)
+    unsettled.set(target.path, target)
   }
 
   async function openFor(name: string, header: BatchHeader): Promise<OpenFile> {
@@ -151,18 +167,24 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
   }
 
   async function close(target: OpenFile): Promise<FlushedFile> {
-    const finished = await target.file.finish()
-    const { schema } = await ports.tables.schemaAt(target.table, target.schemaVersion)
-    const modificationTimeMs = ports.clock.now()
-    return {
-      table: target.table.name,
-      ...(finished && {
-        add: addFile(target.path, finished, schema, target.table.snapshot.metadata, { modificationTimeMs }),
-      }),
-      rows: finished?.rows ?? 0,
-      ranges: Object.fromEntries(target.ranges),
-      receipts: target.receipts,
-      oldestMs: target.oldestMs,
+    const { table, path, ranges, receipts, oldestMs } = target
+    try {
+      const finished = await target.file.finish()
+      const { schema } = await ports.tables.schemaAt(table, target.schemaVersion)
+      const modificationTimeMs = ports.clock.now()
+      return {
+        table: table.name,
+        path,
+        ...(finished && { add: addFile(path, finished, schema, table.snapshot.metadata, { modificationTimeMs }) }),
+        rows: finished?.rows ?? 0,
+        ranges: Object.fromEntries(ranges),
+        receipts,
+        oldestMs,
+      }
+    } catch (error) {
+      // Its records come again after their visibility.
+      unsettled.delete(path)
+      throw error
     }
   }
 
@@ -189,11 +211,12 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
       const now = ports.clock.now()
       for (const [key, target] of open) {
         if (which === 'due' && now - target.openedMs < limits.fileAgeMs) continue
-        open.delete(key)
-        full.push(target)
+        retire(key, target)
       }
       return Promise.all(full.splice(0).map(close))
     },
+
+    settle: (file) => void unsettled.delete(file.path),
   }
 }
 

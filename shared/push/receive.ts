@@ -53,6 +53,30 @@ export interface ReceivePorts {
   limits: PushLimits
 }
 
+/**
+ * The place of a batch in its session. Batches are validated beside each other, on several threads; into the queue they go one
+ * after the other, so that rows stand in the table in the order they were sent.
+ */
+export interface Turn {
+  /** Resolves when the batch before has been handed to the queue, or has failed. */
+  wait: Promise<void>
+  /** Lets the next batch go. */
+  pass(): void
+}
+
+const alwaysMyTurn: Turn = { wait: Promise.resolve(), pass() {} }
+
+/** Gives out the turns of one session, in the order they are asked for. */
+export function turns(): () => Turn {
+  let last: Promise<void> = Promise.resolve()
+  return () => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const wait = last
+    last = promise
+    return { wait, pass: resolve }
+  }
+}
+
 const MAX_REASONS = 100
 
 /**
@@ -74,7 +98,20 @@ function optionsFor(policy: TablePolicy, limits: PushLimits): BatchOptions {
  * @throws IngestError `push.count_mismatch`, `push.too_large`, `push.frame_invalid`, `push.schema_version_unknown` (all
  *   fix), `queue.full`, `queue.unavailable` (retry); nothing is durable then, or it is unknown
  */
-export async function receive(table: PushTable, batch: IngestBatch, ports: ReceivePorts): Promise<Receipt> {
+export async function receive(
+  table: PushTable,
+  batch: IngestBatch,
+  ports: ReceivePorts,
+  turn: Turn = alwaysMyTurn,
+): Promise<Receipt> {
+  try {
+    return await receiveInTurn(table, batch, ports, turn)
+  } finally {
+    turn.pass()
+  }
+}
+
+async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: ReceivePorts, turn: Turn): Promise<Receipt> {
   const schema = await ports.tables.schemaAt(table, batch.schemaVersion ?? table.newest.version)
   const options = optionsFor(table.policy, ports.limits)
   const optionsText = JSON.stringify(options)
@@ -92,7 +129,11 @@ export async function receive(table: PushTable, batch: IngestBatch, ports: Recei
       `got ${validation.records} records, wanted ${batch.count} as the frame says; count the records of the rows sent`,
     )
   const receipt = receiptOf(table.policy, batch, schema.version, validation.rejections)
-  await ports.queue.send([queueRecord(table.name, batch, receipt, optionsText, ports.clock.now())])
+  const record = queueRecord(table.name, batch, receipt, optionsText, ports.clock.now())
+  await turn.wait
+  const sent = ports.queue.send([record])
+  turn.pass()
+  await sent
   return receipt
 }
 
