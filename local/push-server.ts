@@ -9,9 +9,10 @@ import type { Random } from '../shared/core/random.ts'
 import type { Authenticate, Principal } from '../shared/push/auth.ts'
 import { defaultFlushLimits, type FlushLimits } from '../shared/push/flush.ts'
 import { errorFrame, SUBPROTOCOL } from '../shared/push/frames.ts'
+import { newColumns } from '../shared/push/infer-columns.ts'
 import { defaultLimits, type PushLimits } from '../shared/push/payload.ts'
 import { createQuotas } from '../shared/push/quota.ts'
-import { receive } from '../shared/push/receive.ts'
+import { type IngestBatch, receive } from '../shared/push/receive.ts'
 import { createPushTables, type DeclaredTable } from '../shared/push/tables.ts'
 import type { Queue } from '../shared/queue/queue.ts'
 import type { StateStore } from '../shared/state/state-store.ts'
@@ -113,11 +114,10 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       if (socket.id && live.get(socket.id) === socket) live.delete(socket.id)
     },
     charge: (principal, bytes) => quotas.charge(principal, bytes),
-    async receive(name, batch, turn) {
+    async receive(name, batch, { turn, create = false } = {}) {
       inFlightBytes += batch.body.length
       try {
-        const table = await tables.open(name)
-        if (!table) throw new IngestError('table.missing', `the table ${name} was dropped`)
+        const table = (await tables.open(name)) ?? (await createFrom(name, batch, create))
         return await receive(table, batch, { queue, tables, validate: workers.validate, clock, limits }, turn)
       } finally {
         turn?.pass()
@@ -125,6 +125,17 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       }
     },
     isBehind: () => inFlightBytes > settings.inFlightBytes || queuedBytes > settings.backlogBytes,
+  }
+
+  /** The table of a session that may create it, with the columns of its first batch. */
+  async function createFrom(name: string, batch: IngestBatch, allowed: boolean) {
+    const columns = allowed ? newColumns(batch, { fields: [] }, limits) : []
+    if (columns.length === 0)
+      throw new IngestError(
+        'table.missing',
+        `there is no table ${name}, and the records have no columns to create it with, or may not`,
+      )
+    return await tables.create(name, { fields: columns })
   }
 
   const door = httpDoor(context, (request) => options.authenticate(bearerOf(request)))

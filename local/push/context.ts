@@ -40,6 +40,7 @@ export interface PushContext {
   leave(socket: SessionSocket, principal: Principal): void
   /** Counts bytes against the quota; how long to hold the producer back. */
   charge(principal: Principal, bytes: number): number
-  receive(table: string, batch: IngestBatch, turn?: Turn): Promise<Receipt>
+  /** `create`: a missing table may be made from this batch. */
+  receive(table: string, batch: IngestBatch, options?: { turn?: Turn; create?: boolean }): Promise<Receipt>
   isBehind(): boolean
 }

@@ -28,6 +28,7 @@ export class SessionSocket {
   readonly #principal: Principal
   readonly #context: PushContext
   #table = ''
+  #mayCreate = false
   #session: machine.Session | undefined
   readonly #nextTurn = turns()
   #opening = false
@@ -143,6 +144,7 @@ export class SessionSocket {
     authorize(this.#principal, 'write', frame.table)
     const create = frame.create === true && may(this.#principal, 'create', frame.table)
     const table = await context.openTable(frame.table, { create })
+    this.#mayCreate = create && table === undefined
     this.#table = frame.table
     const { subject } = this.#principal
     const stored =
@@ -183,7 +185,7 @@ export class SessionSocket {
       ...(frame.schemaVersion === undefined ? {} : { schemaVersion: frame.schemaVersion }),
     }
     this.#context
-      .receive(this.#table, rows, this.#nextTurn())
+      .receive(this.#table, rows, { turn: this.#nextTurn(), create: this.#mayCreate })
       .then((receipt) => this.#settled(batch, receipt))
       .catch((error) => this.fail(asIngestError(error)))
   }

@@ -4,6 +4,7 @@ import { IngestError } from '../core/errors.ts'
 import type { Queue, QueueRecord, ReceivedRecord } from '../queue/queue.ts'
 import type { Schema } from '../schema/types.ts'
 import type { Encoding, RecordRejection } from './frames.ts'
+import { newColumns } from './infer-columns.ts'
 import { addRange, type Intervals } from './intervals.ts'
 import type { PushLimits } from './payload.ts'
 import type { PushTable, PushTables, TablePolicy } from './tables.ts'
@@ -123,6 +124,15 @@ async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: Receiv
     encoding: batch.encoding,
     limits: ports.limits,
   })
+  if (mayEvolve(table, batch) && validation.rejections.some(({ code }) => code === 'unknown_field')) {
+    const columns = newColumns(batch, schema.schema, ports.limits)
+    // Checked again with the new columns. What is unknown even then, a field inside of a struct, stays rejected.
+    if (columns.length > 0) {
+      const evolved = await ports.tables.addColumns(table, columns)
+      const now = evolved.newest.version
+      if (now !== schema.version) return receiveInTurn(evolved, { ...batch, schemaVersion: now }, ports, turn)
+    }
+  }
   if (validation.records !== batch.count)
     throw new IngestError(
       'push.count_mismatch',
@@ -136,6 +146,9 @@ async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: Receiv
   await sent
   return receipt
 }
+
+const mayEvolve = (table: PushTable, batch: IngestBatch) =>
+  table.policy.schemaEvolution === 'add_columns' && batch.schemaVersion === undefined
 
 function receiptOf(
   policy: TablePolicy,

@@ -1,0 +1,122 @@
+import { expect, test } from '@jest/globals'
+import { memoryQueue } from '../../../shared/queue/memory.ts'
+import { inferSchema } from '../../../shared/schema/infer.ts'
+import { typeText } from '../../../shared/schema/type-text.ts'
+import { memoryState } from '../../../shared/state/memory.ts'
+import { memoryStorage } from '../../../shared/storage/memory.ts'
+import { batchOf, clicks, handClock, pushProcess, rowsOf } from '../../support/push.ts'
+
+function world() {
+  const clock = handClock()
+  return { storage: memoryStorage(), state: memoryState({ clock }), queue: memoryQueue({ clock }), clock }
+}
+
+const rows = (offset: number, ...records: object[]) => ({
+  ...batchOf('a', offset, offset + records.length),
+  body: Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join('')),
+})
+
+test('a record that does not fit is left out and named; its offset is passed', async () => {
+  const ports = world()
+  const server = pushProcess(ports, 1)
+
+  const receipt = await server.receive(rows(0, { id: 'x' }, { id: 7 }, { id: 'y', n: 'z' }, { id: 'w', extra: 1 }))
+  await server.flushAndCommit()
+
+  expect(receipt.rejectedRanges).toEqual([[1, 4]])
+  expect(receipt.rejected.map(({ offset, code }) => [offset, code])).toEqual([
+    [1, 'wrong_type'],
+    [2, 'wrong_type'],
+    [3, 'unknown_field'],
+  ])
+  expect(await rowsOf(ports.storage)).toMatchObject([{ id: 'x' }])
+})
+
+test('with policy batch one bad record refuses the batch, and later batches are still committed', async () => {
+  const ports = world()
+  const server = pushProcess(ports, 1, [{ ...clicks, policy: { onReject: 'batch', schemaEvolution: 'none' } }])
+
+  const receipt = await server.receive(rows(0, { id: 'x' }, { id: 7 }))
+  await server.receive(rows(2, { id: 'y' }))
+  await server.flushAndCommit()
+
+  expect(receipt.rejectedRanges).toEqual([[0, 2]])
+  expect(await rowsOf(ports.storage)).toMatchObject([{ id: 'y' }])
+})
+
+test('with policy rescue unknown fields are kept aside', async () => {
+  const ports = world()
+  const server = pushProcess(ports, 1, [{ ...clicks, policy: { onReject: 'rescue', schemaEvolution: 'none' } }])
+
+  const receipt = await server.receive(rows(0, { id: 'x', extra: { deep: 1 } }))
+  await server.flushAndCommit()
+
+  expect(receipt.rejectedRanges).toEqual([])
+  const [row] = await rowsOf(ports.storage)
+  expect(JSON.parse(String(row!._rescued_data))).toEqual({ extra: { deep: 1 } })
+})
+
+test('a table that allows it gets new columns, and batches checked before and after it are both written', async () => {
+  const ports = world()
+  const server = pushProcess(ports, 1, [{ ...clicks, policy: { onReject: 'record', schemaEvolution: 'add_columns' } }])
+
+  const first = await server.receive(rows(0, { id: 'x' }))
+  const second = await server.receive(rows(1, { id: 'y', city: 'Bonn', at: { lat: 50.7 } }))
+  const result = await server.flushAndCommit()
+
+  expect([first.schemaVersion, second.schemaVersion]).toEqual([1, 2])
+  expect(second.rejectedRanges).toEqual([])
+  expect(result.committed).toHaveLength(2)
+  expect(await rowsOf(ports.storage)).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ id: 'x' }),
+      expect.objectContaining({ id: 'y', city: 'Bonn', at: { lat: 50.7 } }),
+    ]),
+  )
+})
+
+test('a record refused by the schema its producer was told stays refused when the schema grows before the flush', async () => {
+  const ports = world()
+  const server = pushProcess(ports, 1, [{ ...clicks, policy: { onReject: 'record', schemaEvolution: 'add_columns' } }])
+
+  const refused = await server.receive({ ...rows(0, { id: 'x', city: 'Bonn' }), schemaVersion: 1 })
+  await server.receive(rows(1, { id: 'y', city: 'Ulm' }))
+  await server.flushAndCommit()
+
+  expect(refused.rejectedRanges).toEqual([[0, 1]])
+  expect((await rowsOf(ports.storage)).map((row) => row.id)).toEqual(['y'])
+})
+
+test.each([
+  ['wrong count', { ...batchOf('a', 0, 2), count: 3 }, 'push.count_mismatch'],
+  [
+    'two records on a line',
+    { ...batchOf('a', 0, 2), body: Buffer.from('{"id":"x"} {"id":"y"}') },
+    'push.count_mismatch',
+  ],
+  ['unknown schema version', { ...batchOf('a', 0, 2), schemaVersion: 9 }, 'push.schema_version_unknown'],
+  ['damaged compression', { ...batchOf('a', 0, 2), encoding: 'zstd' as const }, 'push.frame_invalid'],
+])('a batch that is refused leaves nothing in the queue: %s', async (_, batch, code) => {
+  const ports = world()
+
+  await expect(pushProcess(ports, 1).receive(batch)).rejects.toMatchObject({ code })
+  expect(await ports.queue.depth()).toEqual({ records: 0, bytes: 0 })
+})
+
+test('columns are inferred with the narrowest type that holds every value', () => {
+  const { fields } = inferSchema([
+    { a: 1, b: 1, c: true, d: null, e: [1, 2.5], f: { x: 1 }, g: 'x', h: [] },
+    { a: 2, b: 1.5, c: false, d: null, e: [], f: { y: 's' }, g: 1 },
+  ])
+
+  expect(Object.fromEntries(fields.map(({ name, type }) => [name, typeText(type)]))).toEqual({
+    a: 'long',
+    b: 'double',
+    c: 'boolean',
+    d: 'string',
+    e: 'array<double>',
+    f: 'struct<x:long,y:string>',
+    g: 'variant',
+    h: 'variant',
+  })
+})
