@@ -27,6 +27,7 @@ export class ZerobusStream {
   readonly #outbox = new Outbox()
   /** The offset of the next record; ahead of the outbox while records are being spooled. */
   #next = 0
+  #spooled: Promise<void> | undefined
   readonly #durable = new Waiters()
   readonly #committed = new Waiters()
   readonly #rejections: Rejections
@@ -94,8 +95,11 @@ export class ZerobusStream {
     if (lines.length === 0) return null
     const offset = this.#next
     this.#next += lines.length
-    // On disk before on the wire: after a crash the spool must know of every record the server may have.
-    await this.#spool(offset, lines)
+    if (this.#options.spool) {
+      // On disk before on the wire: after a crash the spool must know of every record the server may have.
+      this.#spooled = this.#spool(offset, lines)
+      await this.#spooled
+    }
     for (const line of lines) this.#add(line)
     return BigInt(offset + lines.length - 1)
   }
@@ -123,6 +127,7 @@ export class ZerobusStream {
 
   /** Resolves when every record ingested so far is durable. Other calls go on meanwhile. */
   async flush(): Promise<void> {
+    await this.#spooled?.catch(() => {})
     this.#seal()
     const timeoutMs = this.#options.flushTimeoutMs ?? 300_000
     let timer: ReturnType<typeof setTimeout> | undefined
