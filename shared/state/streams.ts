@@ -12,6 +12,8 @@ export interface StreamKey {
 export type StreamState = {
   /** Everything up to here is in the table. Null for a stream that is read whole each time. */
   cursor: Json
+  /** The way of reading that the cursor belongs to: another way cannot go on from it. */
+  reading: string
   /** The full copy that the table began with. */
   loadId: string
   loadedAtMs: number

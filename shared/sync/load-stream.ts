@@ -19,7 +19,7 @@ import {
   readStaged,
   savePiece,
 } from '../state/streams.ts'
-import { commitStream, mergesByKey, overdue, quarantine, type StreamRun, stageFor } from './stream-run.ts'
+import { commitStream, mergesByKey, overdue, quarantine, readingOf, type StreamRun, stageFor } from './stream-run.ts'
 import { keyIsUnproven, requireUniqueKey } from './unique-key.ts'
 
 /** What a load's files are written with, kept with it so that every piece and the swap agree. */
@@ -175,7 +175,7 @@ async function swapIn(run: StreamRun, load: Load, plan: Plan, pieces: readonly P
   if (keyIsUnproven(task.table))
     await requireUniqueKey(task.table, add, { root: (await log.read()).root, schema: plan.schema }, ports)
   const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0)
-  const next = { cursor: load.cutoff, loadId: load.id, loadedAtMs: ports.clock.now() }
+  const next = { cursor: load.cutoff, reading: readingOf(task), loadId: load.id, loadedAtMs: ports.clock.now() }
   await commitStream(run, next, rows, async (snapshot) => ({
     operation: 'WRITE',
     operationParameters: { mode: 'Overwrite', partitionBy: [] },

@@ -8,7 +8,7 @@ import { readLoad, type StreamState, writerId, writerKey } from '../state/stream
 import { takeWriter } from '../state/writers.ts'
 import { followChanges } from './follow-changes.ts'
 import { loadStream } from './load-stream.ts'
-import { Reading, type StreamRun, type StreamTask, type SyncPorts, type Tally } from './stream-run.ts'
+import { Reading, readingOf, type StreamRun, type StreamTask, type SyncPorts, type Tally } from './stream-run.ts'
 
 export interface StreamResult {
   summary: StreamSummary
@@ -153,6 +153,12 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
 async function needsCopy({ task, ports, stream, writer, tally }: StreamRun): Promise<boolean> {
   if (writer.current.state === null) return true
   if (tally.copied) return false
+  const { reading } = writer.current.state
+  if (reading !== readingOf(task)) {
+    const message = `was read as ${reading} and is now read as ${readingOf(task)}, which begins with a full copy`
+    task.report({ kind: 'note', stream: task.stream, message })
+    return true
+  }
   if (stream.kind === 'snapshot' || task.fullRefresh) return true
   const load = await readLoad(ports.state, task)
   return load !== undefined && load.id !== writer.current.state.loadId

@@ -76,6 +76,11 @@ export function mergesByKey({ table }: StreamTask): boolean {
   return table.scdType !== 'APPEND_ONLY' && table.key.length > 0
 }
 
+/** How the stream is read, as far as its cursor depends on it. */
+export function readingOf({ table }: StreamTask): string {
+  return table.mode === 'query' ? `query by ${table.cursorColumns.join(', ')}` : table.mode
+}
+
 /** Opens a stage that counts into the run and stops it at the quarantine's limit. */
 export function stageFor(run: StreamRun, where: { folder: string; schema: Schema; holds: 'rows' | 'changes' }): Stage {
   const { task, ports, tally } = run

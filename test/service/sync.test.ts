@@ -18,8 +18,8 @@ afterEach(async () => {
 })
 
 /**
- * Three tables, one of each way of reading: events are only added and are found by their number, accounts are written
- * again and found by their time, prices have no cursor and are read whole.
+ * Four tables, one of each way of reading: events are only added and are found by their number, accounts are written
+ * again and found by their time, prices are read whole, stock is followed in the server's log, deletes included.
  */
 async function shop(rows: number): Promise<PostgresSync> {
   await database.query(`
@@ -28,6 +28,8 @@ async function shop(rows: number): Promise<PostgresSync> {
     create table prices (sku text primary key, price double precision, valid date);
     insert into events (kind, payload, amount) select 'k' || n % 7, jsonb_build_object('n', n, 'text', repeat('x', n % 50)), n * 1.01 from generate_series(1, ${rows}) n;
     insert into accounts (id, name, balance, tags) select n, 'account ' || n, n / 3.0, array['a' || n, null] from generate_series(1, ${rows / 10}) n;
+    create table stock (sku text, place int, amount int, note text, primary key (sku, place));
+    insert into stock select 'sku' || n % 50, n / 50, n, repeat('note ', n % 700) from generate_series(1, 2000) n;
     insert into prices select 'sku' || n, n / 7.0, date '2020-01-01' + n from generate_series(1, 500) n;
     analyze`)
   const table = (source_table: string, table_configuration: object) => ({
@@ -40,7 +42,9 @@ async function shop(rows: number): Promise<PostgresSync> {
       table('events', { scd_type: 'APPEND_ONLY', query_based_connector_config: { cursor_columns: ['id'] } }),
       table('accounts', { scd_type: 'SCD_TYPE_1', query_based_connector_config: { cursor_columns: ['changed'] } }),
       table('prices', { scd_type: 'SCD_TYPE_1' }),
+      table('stock', { scd_type: 'SCD_TYPE_1' }),
     ],
+    modes: { prices: 'snapshot', stock: 'cdc' },
   }
 }
 
@@ -50,6 +54,9 @@ const change = (random: () => number) =>
     insert into events (kind, amount) select 'new', n from generate_series(1, ${1 + Math.floor(random() * 40)}) n;
     insert into accounts (id, name) values (${1_000_000 + Math.floor(random() * 1e9)}, 'new') on conflict do nothing;
     update accounts set balance = coalesce(balance, 0) + 1, changed = clock_timestamp() where id % 97 = ${Math.floor(random() * 97)};
+    update stock set amount = amount + 1 where place = ${Math.floor(random() * 40)};
+    delete from stock where sku = 'sku${Math.floor(random() * 50)}' and place = ${Math.floor(random() * 40)};
+    insert into stock values ('new', ${Math.floor(random() * 1e9)}, 1, 'n') on conflict do nothing;
     update prices set price = ${random()} where sku = 'sku${Math.floor(random() * 500)}';
     commit`)
 
@@ -132,7 +139,7 @@ test('after 50 random batches with syncs at the same time, tables equal their so
   const syncs = (async () => {
     let runs = 0
     for (; writing; runs++)
-      expect((await runSync(sync)).streams.map(({ error }) => error)).toEqual(Array(3).fill(undefined))
+      expect((await runSync(sync)).streams.map(({ error }) => error)).toEqual(Array(4).fill(undefined))
     return runs
   })()
 
@@ -174,6 +181,6 @@ test('killed at random moments, no row is lost and none is there twice', async (
   }
   const run = await runSync(sync)
 
-  expect(run.streams.map(({ error }) => error)).toEqual(Array(3).fill(undefined))
+  expect(run.streams.map(({ error }) => error)).toEqual(Array(4).fill(undefined))
   expect(await differences(sync)).toEqual([])
 }, 3_600_000)

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Connector } from '../../shared/connector/connector.ts'
+import type { Connector, ReadMode } from '../../shared/connector/connector.ts'
 import { postgres } from '../../shared/connectors/postgres/postgres.ts'
 import { systemClock } from '../../shared/core/clock.ts'
 import { systemRandom } from '../../shared/core/random.ts'
@@ -20,7 +20,8 @@ export interface PostgresSync {
   folder: string
   /** `ingestion_definition` without the connection. */
   objects: readonly object[]
-  tableConfiguration?: object
+  /** Tables that are read another way than the pipeline would choose. */
+  modes?: Readonly<Record<string, ReadMode>>
 }
 
 const RUN = { owner: 'shop', parallelism: 2 }
@@ -40,7 +41,7 @@ async function withSync<T>(
   }
 }
 
-async function open({ config, folder, objects, tableConfiguration }: PostgresSync) {
+async function open({ config, folder, objects, modes = {} }: PostgresSync) {
   const connector = postgres as unknown as Connector
   const signal = new AbortController().signal
   const context = await connector.connect(connector.config.parse(config), { clock: systemClock, signal })
@@ -48,7 +49,6 @@ async function open({ config, folder, objects, tableConfiguration }: PostgresSyn
     ingestion_definition: {
       connection_name: 'shop',
       objects,
-      ...(tableConfiguration && { table_configuration: tableConfiguration }),
     },
   }
   const { tables } = await planPipeline(connector, context, spec as never)
@@ -56,7 +56,7 @@ async function open({ config, folder, objects, tableConfiguration }: PostgresSyn
     connector,
     context,
     signal,
-    tables,
+    tables: tables.map((table) => ({ ...table, mode: modes[table.source.name] ?? table.mode })),
     storage: diskStorage(folder),
     state: sqliteState(join(folder, '.lakeflow', 'state.db')),
     engine: await openEngine({ scratch: join(folder, '.lakeflow', `scratch-${process.pid}`) }),

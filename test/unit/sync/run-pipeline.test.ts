@@ -297,6 +297,18 @@ test('rows that do not fit are set aside before their commit, and too many stop 
   expect((await destinationRows(world, tables[0]!)).map(({ id }) => Number(id))).toEqual([0, 1, 2, 3, 50])
 })
 
+test('a stream that is read another way begins with a full copy, since its cursor means nothing there', async () => {
+  const world = newWorld()
+  const table = orders(world, 6)
+  await runShop(world, [resolved(world.source, 'orders')])
+
+  insert(table, 2)
+  const run = await runShop(world, [resolved(world.source, 'orders', { cursorColumns: ['id'] })])
+
+  expect(run.streams).toMatchObject([{ mode: 'full', state: 'COMPLETED' }])
+  expect(await destinationRows(world, resolved(world.source, 'orders'))).toEqual(expected(table))
+})
+
 test('a table of another maker is not touched', async () => {
   const world = newWorld()
   orders(world, 2)
