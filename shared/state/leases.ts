@@ -55,9 +55,16 @@ export async function acquireLease(options: LeaseOptions): Promise<Lease> {
       try {
         const next = clock.now() + ttlMs
         const versions = await store.write([{ ...key, value: { ...holder, expiresAtMs: next }, expect: version }])
-        if (!versions) return lost.abort(held(name, undefined))
-        version = versions[0]!
-        expiresAtMs = next
+        if (versions) {
+          version = versions[0]!
+          expiresAtMs = next
+          continue
+        }
+        // An entry that moved and is still ours was moved by a renewal whose reply was lost.
+        const entry = await store.read(key)
+        if (!entry || holderIn(entry).owner !== holder.owner) return lost.abort(held(name, entry && holderIn(entry)))
+        version = entry.version
+        expiresAtMs = holderIn(entry).expiresAtMs
       } catch (error) {
         if (clock.now() >= expiresAtMs) return lost.abort(asIngestError(error))
       }
