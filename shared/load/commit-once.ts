@@ -1,8 +1,7 @@
 import { IngestError, invariant } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { CommitResult, TableChange, TableSnapshot } from '../delta/table.ts'
-import type { EntryWrite } from '../state/state-store.ts'
-import { ownedByAnother, saveWriter, type Writer, type WriterState } from '../state/writers.ts'
+import { ownedByAnother, saveWriter, type Writer } from '../state/writers.ts'
 
 /** The one table a writer writes to: its log, bound to a storage and a root. */
 export interface CommitLog {
@@ -19,8 +18,6 @@ export interface Commit<S extends Json> {
   snapshot?: TableSnapshot
   /** What to change, computed from the snapshot; called again with a newer one after a conflict. `txn` is set here. */
   changeOf(snapshot: TableSnapshot): Promise<TableChange>
-  /** Entries that change in the same write that settles the commit. They must not name a version. */
-  settleWith?: readonly EntryWrite[]
 }
 
 const MAX_CONFLICTS = 20
@@ -97,7 +94,7 @@ export async function commitOnce<S extends Json>(
   )
 
   async function settled(at: TableSnapshot): Promise<TableSnapshot> {
-    await settle(writer, seq, commit.next, commit.settleWith)
+    await settle(writer, seq, commit.next)
     return at
   }
 }
@@ -110,15 +107,9 @@ async function intend<S extends Json>(writer: Writer<S>, next: S): Promise<numbe
 }
 
 /** Step 3. Intents before and after are void: they were made on top of an older number than the log now has. */
-async function settle<S extends Json>(
-  writer: Writer<S>,
-  seq: number,
-  state: S,
-  also: readonly EntryWrite[] = [],
-): Promise<void> {
+async function settle<S extends Json>(writer: Writer<S>, seq: number, state: S): Promise<void> {
   invariant(seq <= writer.current.issued, `commit ${seq} of ${writer.id} was never intended`)
-  const next: WriterState<S> = { ...writer.current, seq, state, pending: [] }
-  await saveWriter(writer, next, also)
+  await saveWriter(writer, { ...writer.current, seq, state, pending: [] })
 }
 
 function loggedSeq<S extends Json>(writer: Writer<S>, snapshot: TableSnapshot): number {

@@ -1,6 +1,6 @@
 import { IngestError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
-import type { Entry, EntryKey, EntryWrite, StateStore } from './state-store.ts'
+import type { Entry, EntryKey, StateStore } from './state-store.ts'
 
 /**
  * What a writer of one table has durably done, and what it may have done: one entry of the state store, so that a
@@ -59,18 +59,14 @@ export async function takeWriter<S extends Json>(
 }
 
 /**
- * Replaces the writer's state, together with `also`, or changes nothing.
+ * Replaces the writer's state, or changes nothing.
  *
  * @throws IngestError `state.lease_held` (retry) when the writer has another owner by now
  */
-export async function saveWriter<S extends Json>(
-  writer: Writer<S>,
-  next: WriterState<S>,
-  also: readonly EntryWrite[] = [],
-): Promise<void> {
+export async function saveWriter<S extends Json>(writer: Writer<S>, next: WriterState<S>): Promise<void> {
   const expect = writer.version === 0 ? 'absent' : writer.version
   const value = next as unknown as Json
-  const versions = await writer.store.write([{ ...writer.key, value, expect }, ...also])
+  const versions = await writer.store.write([{ ...writer.key, value, expect }])
   if (!versions) throw ownedByAnother(writer)
   writer.current = next
   writer.version = versions[0]!
