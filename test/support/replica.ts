@@ -1,80 +1,138 @@
-import type { ChangeStream } from '../../shared/connector/connector.ts'
-import type { Row } from '../../shared/core/change.ts'
+import type { ChangeStream, Stream } from '../../shared/connector/connector.ts'
+import type { Message, Row } from '../../shared/core/change.ts'
 import { type Json, JsonText } from '../../shared/core/json.ts'
 import { parseCopy } from './connector-run.ts'
 
-/** A table kept by applying what a stream says, as the engine does: the measure of a change stream in tests. */
-export class Replica {
-  readonly rows = new Map<string, Record<string, string | null>>()
-  cursor: Json | undefined
-  deletes = 0
-  looked = 0
-  readonly #stream: ChangeStream
+export type TextRow = Record<string, string | null>
 
-  constructor(stream: ChangeStream) {
+/** A table kept by applying what a stream says, as the engine does: the measure of a stream in tests. Values are texts. */
+export class Replica {
+  readonly rows = new Map<string, TextRow>()
+  cursor: Json = null
+  deletes = 0
+  /** Every checkpoint passed, in order. */
+  readonly checkpoints: Json[] = []
+  readonly #stream: Stream
+
+  constructor(stream: Stream) {
     this.#stream = stream
   }
 
+  /** The first copy: every piece, after a trip through JSON as the state store makes it. */
   async load(): Promise<void> {
+    const stream = this.#stream
     this.rows.clear()
-    const cutoff = await this.#stream.head()
-    for (const piece of await this.#stream.split(cutoff)) {
-      const blocks: Uint8Array[] = []
-      for await (const message of this.#stream.backfill(piece, cutoff))
-        if (message.op === 'block') blocks.push(message.bytes)
-      for (const cells of parseCopy(Buffer.concat(blocks)))
-        this.#put(Object.fromEntries(this.#stream.schema.fields.map(({ name }, index) => [name, cells[index] ?? null])))
-    }
-    this.cursor = JSON.parse(JSON.stringify(cutoff))
+    const cutoff = stream.kind === 'changes' ? throughJson(await stream.head()) : null
+    const pieces = stream.kind === 'changes' ? await stream.split(cutoff) : await stream.split()
+    for (const piece of pieces.map(throughJson))
+      await this.#apply(stream.kind === 'changes' ? stream.backfill(piece, cutoff) : stream.read(piece), true)
+    this.cursor = cutoff
   }
 
-  /** Applies changes; `stopAfter` messages it stops as a killed process does: what no checkpoint vouches for is forgotten. */
-  async follow(stream = this.#stream, stopAfter = Number.POSITIVE_INFINITY): Promise<void> {
+  /** Applies changes; after `stopAfter` messages it stops as a killed process does: what no checkpoint vouches for is forgotten. */
+  async follow(stream = this.#stream as ChangeStream, stopAfter = Number.POSITIVE_INFINITY): Promise<void> {
+    const whole = await this.#apply(stream.changes(this.cursor), false, stopAfter)
+    if (whole) await stream.acknowledge?.(this.cursor)
+  }
+
+  /** Forgets the keys that the source does not have any more. */
+  async sweep(stream = this.#stream as ChangeStream): Promise<void> {
+    const there = new Set<string>()
+    const key = stream.schema.fields.filter(({ name }) => stream.key.includes(name)).map(({ name }) => name)
+    await eachRow(stream.keys!(), key, (row) => there.add(this.#keyOf(row)))
+    for (const known of [...this.rows.keys()]) if (!there.has(known)) this.rows.delete(known)
+  }
+
+  copy(): Replica {
+    const copy = new Replica(this.#stream)
+    for (const [key, row] of this.rows) copy.rows.set(key, row)
+    copy.cursor = this.cursor
+    return copy
+  }
+
+  /** Rows by key. */
+  sorted(): TextRow[] {
+    return [...this.rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+  }
+
+  async #apply(
+    messages: AsyncIterable<Message<Json>>,
+    isCopy: boolean,
+    stopAfter = Number.POSITIVE_INFINITY,
+  ): Promise<boolean> {
     let pending: (() => void)[] = []
+    let blocks: Uint8Array[] = []
     let seen = 0
-    for await (const message of stream.changes(this.cursor!)) {
-      if (message.op === 'checkpoint') {
-        for (const apply of pending) apply()
-        pending = []
-        this.cursor = JSON.parse(JSON.stringify(message.cursor))
-      } else if (message.op === 'upsert') pending.push(() => this.#put(message.row, message.absent))
-      else if (message.op === 'delete')
-        pending.push(() => {
-          this.deletes++
-          this.rows.delete(this.#keyOf(texts(message.key)))
-        })
-      else if (message.op === 'block') throw new Error('changes come as rows here')
-      if (++seen >= stopAfter) return
+    const endBlock = () => {
+      const names = this.#stream.schema.fields.map(({ name }) => name)
+      for (const cells of parseCopy(Buffer.concat(blocks)))
+        pending.push(() => this.#put(Object.fromEntries(names.map((name, index) => [name, cells[index] ?? null]))))
+      blocks = []
     }
-    if (pending.length > 0) throw new Error('changes ended without a checkpoint')
-    await stream.acknowledge?.(this.cursor!)
+    const settle = () => {
+      for (const apply of pending) apply()
+      pending = []
+    }
+    for await (const message of messages) {
+      if (message.op === 'block') blocks.push(Buffer.from(message.bytes))
+      else {
+        endBlock()
+        if (message.op === 'upsert') pending.push(() => this.#put(texts(message.row), message.absent))
+        else if (message.op === 'delete')
+          pending.push(() => {
+            this.deletes++
+            this.rows.delete(this.#keyOf(texts(message.key)))
+          })
+        else if (!isCopy) {
+          settle()
+          this.cursor = throughJson(message.cursor)
+          this.checkpoints.push(this.cursor)
+        }
+      }
+      if (++seen >= stopAfter) return false
+    }
+    endBlock()
+    if (pending.length > 0 && !isCopy) throw new Error('changes ended without a checkpoint')
+    settle()
+    return true
   }
 
-  /** Rows as text, by key. */
-  sorted(): Record<string, string | null>[] {
-    return [...this.rows.values()].sort((a, b) => (this.#keyOf(a) < this.#keyOf(b) ? -1 : 1))
-  }
-
-  #put(row: Row, absent: readonly string[] = []): void {
-    const next = texts(row)
+  #put(row: TextRow, absent: readonly string[] = []): void {
+    const next = { ...row }
     const key = this.#keyOf(next)
     const old = this.rows.get(key)
     for (const name of absent) next[name] = old?.[name] ?? null
     this.rows.set(key, next)
   }
 
-  #keyOf(row: Record<string, string | null>): string {
+  #keyOf(row: TextRow): string {
     const key = this.#stream.key.length > 0 ? this.#stream.key : Object.keys(row)
     return JSON.stringify(key.map((name) => row[name]))
   }
 }
 
+/** Rows of upserts and blocks, as texts. */
+export async function eachRow(
+  messages: AsyncIterable<Message<Json>>,
+  columns: readonly string[],
+  take: (row: TextRow) => void,
+): Promise<void> {
+  const blocks: Uint8Array[] = []
+  for await (const message of messages)
+    if (message.op === 'block') blocks.push(Buffer.from(message.bytes))
+    else if (message.op === 'upsert') take(texts(message.row))
+  for (const cells of parseCopy(Buffer.concat(blocks)))
+    take(Object.fromEntries(columns.map((name, index) => [name, cells[index] ?? null])))
+}
+
+export const throughJson = (json: Json): Json => JSON.parse(JSON.stringify(json))
+
 /** Values as the cells a COPY block would have. */
-function texts(row: Row): Record<string, string | null> {
+function texts(row: Row): TextRow {
   return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, cellOf(value)]))
 }
 
-export function cellOf(value: unknown): string | null {
+function cellOf(value: unknown): string | null {
   if (value === null || value === undefined) return null
   if (typeof value === 'string') return value
   if (typeof value === 'boolean') return value ? 't' : 'f'
