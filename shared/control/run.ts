@@ -78,6 +78,14 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
         ...(spec.max_quarantined_rows !== undefined && { quarantineLimit: spec.max_quarantined_rows }),
       }
       const owner = request.pipeline
+      // What a source keeps for a pipeline is its own, also beside one of the same name in another lakehouse.
+      const keeper = `${owner}@${project.storage.url}`
+      const captured = plan.tables.filter((table) => table.mode === 'cdc')
+      await connector.release?.(
+        context,
+        keeper,
+        captured.map((table) => table.source),
+      )
       const parallelism = settings.pieces ?? defaultSettings.pieces
       return await runPipeline(
         {
@@ -86,7 +94,7 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
           tables,
           notes: plan.notes,
           open: (table, notice) =>
-            connector.open(context, table.source, selectionOf(table, { owner, parallelism, notice })),
+            connector.open(context, table.source, selectionOf(table, { owner: keeper, parallelism, notice })),
           fullRefresh,
           cause: request.cause,
           settings,

@@ -23,6 +23,8 @@ export interface ResolvedTable {
   cursorColumns: readonly string[]
   scdType: 'SCD_TYPE_1' | 'SCD_TYPE_2' | 'APPEND_ONLY'
   mode: ReadMode
+  /** The publication and slot that the user made for `cdc`. */
+  slotConfig?: { publicationName?: string; slotName?: string }
   filter?: Filter
   /** In mode `query`: a row that matches counts as deleted. */
   deletionCondition?: Filter
@@ -57,13 +59,23 @@ export function resolvePipeline(
   discovered: readonly SourceTable[],
 ): { tables: ResolvedTable[]; notes: string[] } {
   const notes: string[] = []
+  const slotConfig = slotConfigOf(pipeline)
   const tables = selectTables(pipeline, discovered).map((selected) => {
     const named = `${selected.source.schema}.${selected.source.name}`
-    return resolveTable(selected, pipeline.ingestion_definition.connector_type, (text) =>
+    const table = resolveTable(selected, pipeline.ingestion_definition.connector_type, (text) =>
       notes.push(`${named}: ${text}`),
     )
+    return { ...table, ...(slotConfig && { slotConfig }) }
   })
   return { tables, notes }
+}
+
+function slotConfigOf(pipeline: PipelineSpec): ResolvedTable['slotConfig'] {
+  const configs = pipeline.ingestion_definition.source_configurations ?? []
+  const slot = configs.map(({ catalog }) => catalog?.postgres?.slot_config).find((config) => config !== undefined)
+  if (!slot) return undefined
+  const { publication_name, slot_name } = slot
+  return { ...(publication_name && { publicationName: publication_name }), ...(slot_name && { slotName: slot_name }) }
 }
 
 function resolveTable(

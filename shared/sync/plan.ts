@@ -34,6 +34,7 @@ export function selectionOf(
     ...(table.cursorColumns.length > 0 && { cursorColumns: table.cursorColumns }),
     ...(table.filter && { filter: table.filter }),
     ...(table.deletionCondition && { deletionCondition: table.deletionCondition }),
+    ...(table.slotConfig && { slotConfig: table.slotConfig }),
     parallelism,
     owner,
     ...(notice && { notice }),

@@ -177,6 +177,13 @@ test.each([
   [`alter table changing add column filled int default 7`, 'source.rewritten', /added with a value/],
   ['drop table changing; create table changing (id int primary key, v int)', 'source.rewritten', /made anew/],
   [
+    `do $$ declare p text; begin select pubname into p from pg_publication where pubname like 'lakeflow_changing%';
+      execute format('alter publication %I drop table changing', p); insert into changing values (8, 8);
+      execute format('alter publication %I add table changing', p); end $$`,
+    'source.position_lost',
+    /published anew/,
+  ],
+  [
     `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name like 'lakeflow_changing%'`,
     'source.position_lost',
     /no replication slot/,
@@ -193,7 +200,7 @@ test.each([
     await replica.load()
     await replica.follow()
     await database.query('insert into changing values (2, 2)')
-    for (const each of statement.split('; ')) await database.query(each)
+    for (const each of statement.startsWith('do') ? [statement] : statement.split('; ')) await database.query(each)
 
     await using later = await connect(postgres, database.config)
     const stream = await open('changing', 'changing', later)

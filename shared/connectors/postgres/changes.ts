@@ -15,7 +15,7 @@ import type { Lsn } from './lsn.ts'
 import { type LogMessage, type LogRelation, readMessage, type Tuple } from './pgoutput.ts'
 import { pieceSql, splitByPages } from './ranges.ts'
 import { rewritten, shapeOf } from './shape.ts'
-import { slotOf } from './slot.ts'
+import { type SlotStatus, slotOf } from './slot.ts'
 import { copyBlocks } from './snapshot.ts'
 import { naming, type Source, select } from './source.ts'
 import { fromText } from './values.ts'
@@ -31,10 +31,11 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
   requireIdentity(source)
   const slot = slotOf(sessions, selection.owner, selection.slotConfig)
   const decoders = await columnDecoders(source)
-  const cursorAt = (lsn: Lsn, system: string): LogCursor => ({
+  const cursorAt = (lsn: Lsn, { system, published }: SlotStatus): LogCursor => ({
     lsn,
     system,
     table: relation.oid,
+    published: published!,
     shape: shapeOf(relation),
   })
 
@@ -48,7 +49,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
       try {
         const status = await slot.prepare(relation)
         noticeGenerated(source, status.version)
-        return cursorAt(status.cutoff, status.system) as unknown as Json
+        return cursorAt(status.cutoff, status) as unknown as Json
       } finally {
         release()
       }
@@ -62,7 +63,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
       const after = parseLogCursor(json)
       const release = await slot.exclusive()
       try {
-        const status = await slot.status()
+        const status = await slot.status(relation)
         requireHistory(source, slot.name, after, status)
         // The log up to `status.current` is of the columns this stream was opened with, or of older ones.
         const now = await describe(sessions, relation)
@@ -79,14 +80,14 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
             if (message.op !== 'checkpoint') yield message
             else if (message.cursor > reached) {
               reached = message.cursor
-              yield checkpoint(cursorAt(reached, status.system) as unknown as Json)
+              yield checkpoint(cursorAt(reached, status) as unknown as Json)
             }
           }
         }
         // No change until here; the slot follows, so an idle table holds no log.
         const idle = status.current > reached
         if (idle || JSON.stringify(after.shape) !== JSON.stringify(shapeOf(relation)))
-          yield checkpoint(cursorAt(idle ? status.current : reached, status.system) as unknown as Json)
+          yield checkpoint(cursorAt(idle ? status.current : reached, status) as unknown as Json)
       } finally {
         release()
       }
@@ -275,12 +276,7 @@ function noticeGenerated({ relation, selection }: Source, version: number): void
 }
 
 /** @throws IngestError `source.position_lost` (resync), `source.rewritten` (resync) */
-function requireHistory(
-  source: Source,
-  slot: string,
-  after: LogCursor,
-  status: { confirmed: Lsn | undefined; lost: boolean; current: Lsn; system: string },
-): void {
+function requireHistory(source: Source, slot: string, after: LogCursor, status: SlotStatus): void {
   const { relation } = source
   const lost = (reason: string) => {
     throw new IngestError(
@@ -294,13 +290,17 @@ function requireHistory(
     lost(`the replication slot ${slot} fell too far behind, and the server removed its log (max_slot_wal_keep_size)`)
   if (status.confirmed! > after.lsn)
     lost(`the replication slot ${slot} was moved or made anew behind the place read last`)
-  if (status.current < after.lsn)
-    lost('the server is behind the place read last: it was restored, or another took over')
   if (after.table !== relation.oid)
     throw new IngestError(
       'source.rewritten',
       `${relation.schema}.${relation.name} was dropped and made anew: it is copied again`,
     )
+  if (status.published !== after.published)
+    lost(
+      `the table is ${status.published === undefined ? 'not published any more' : 'published anew, and was not for a while'}`,
+    )
+  if (status.current < after.lsn)
+    lost('the server is behind the place read last: it was restored, or another took over')
   const reason = rewritten(after.shape, relation.attributes)
   if (reason)
     throw new IngestError('source.rewritten', `${reason} in ${relation.schema}.${relation.name}: it is copied again`)

@@ -9,6 +9,8 @@ export interface LogCursor {
   lsn: Lsn
   system: string
   table: number
+  /** Which entry of the publication the table was. */
+  published: number
   shape: Shape
 }
 
@@ -16,6 +18,7 @@ const cursor = z.strictObject({
   lsn: z.string().regex(/^[0-9A-F]{8}\/[0-9A-F]{8}$/),
   system: z.string(),
   table: z.number(),
+  published: z.number(),
   shape: z.array(z.tuple([z.number(), z.string(), z.number()])),
 })
 

@@ -17,6 +17,8 @@ export interface SlotStatus {
   /** Which cluster this is: another one may have a slot of the same name. */
   system: string
   version: number
+  /** Which entry of the publication the table is: one that left and came back is another. Undefined: it is not published. */
+  published: number | undefined
 }
 
 /** How long open transactions that write a table are waited for before it is copied. */
@@ -59,18 +61,22 @@ export class Slot {
     }
   }
 
-  async status(): Promise<SlotStatus> {
+  async status(relation: Relation): Promise<SlotStatus> {
     const [row] = await this.#sessions.query<
-      Record<'confirmed' | 'status' | 'current' | 'system', string | null> & { version: number }
+      Record<'confirmed' | 'status' | 'current' | 'system' | 'published', string | null> & { version: number }
     >(
       'read the replication slot',
       `select s.confirmed_flush_lsn::text as confirmed, s.wal_status as status, current_setting('server_version_num')::int as version,
          (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end)::text as current,
-         (select system_identifier from pg_control_system())::text as system
+         (select system_identifier from pg_control_system())::text as system,
+         (select coalesce((select r.oid from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = $2::oid), p.oid)::int8
+            from pg_publication p where p.pubname = $3 and exists (select from pg_publication_tables t
+              where t.pubname = p.pubname and t.schemaname = $4 and t.tablename = $5)) as published
        from (select 1) one left join pg_replication_slots s on s.slot_name = $1 and s.database = current_database()`,
-      [this.name],
+      [this.name, relation.oid, this.publication, relation.schema, relation.name],
     )
     return {
+      published: row!.published === null ? undefined : Number(row!.published),
       confirmed: row!.confirmed === null ? undefined : lsnOf(row!.confirmed),
       lost: row!.status === 'lost',
       current: lsnOf(row!.current!),
@@ -85,9 +91,9 @@ export class Slot {
    *
    * @throws IngestError `source.object_missing` (fix) when the user's own slot or publication is not there or not whole
    */
-  async prepare(relation: Relation): Promise<{ cutoff: Lsn; system: string; version: number }> {
+  async prepare(relation: Relation): Promise<SlotStatus & { cutoff: Lsn }> {
     this.#committed.delete(relation.oid)
-    const status = await this.status()
+    const status = await this.status(relation)
     const publication = await this.#publish(relation, status.version)
     // Decoding looks the publication up as it was at each change: log from before it was made cannot be read.
     const stale = status.lost || (status.confirmed !== undefined && publication === 'created')
@@ -106,12 +112,12 @@ export class Slot {
         )
       await this.#sessions.write('create a replication slot', this.#createSlot(status.version))
       // Making a slot waits for every open transaction: its place is a clean cut.
-      const { confirmed, system, version } = await this.status()
-      return { cutoff: confirmed!, system, version }
+      const made = await this.status(relation)
+      return { ...made, cutoff: made.confirmed! }
     }
-    const { confirmed, current, system, version } = await this.status()
-    if (await this.#outlastWriters(relation)) return { cutoff: current, system, version }
-    if (publication === 'there') return { cutoff: confirmed!, system, version }
+    const ready = await this.status(relation)
+    if (await this.#outlastWriters(relation)) return { ...ready, cutoff: ready.current }
+    if (publication === 'there') return { ...ready, cutoff: ready.confirmed! }
     throw new IngestError(
       'source.unavailable',
       `a transaction that writes ${relation.schema}.${relation.name} has been open for more than ${writersWaitMs / 1000} s; the copy begins when it ends`,
@@ -148,12 +154,19 @@ export class Slot {
   async release(keep: readonly { schema: string; name: string }[]): Promise<void> {
     if (!this.#ours) return
     const name = dialect.identifier(this.publication)
+    const [held] = await this.#sessions.query<{ slot: boolean; publication: boolean }>(
+      'read the replication slots',
+      `select exists (select from pg_replication_slots where slot_name = $1 and database = current_database()) as slot,
+         exists (select from pg_publication where pubname = $2) as publication`,
+      [this.name, this.publication],
+    )
     if (keep.length === 0) {
-      await this.#sessions.write(
-        'drop the replication slot',
-        `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = ${dialect.text(this.name)} and database = current_database()`,
-      )
-      await this.#sessions.write('drop the publication', `drop publication if exists ${name}`)
+      if (held!.slot)
+        await this.#sessions.write(
+          'drop the replication slot',
+          `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = ${dialect.text(this.name)} and database = current_database()`,
+        )
+      if (held!.publication) await this.#sessions.write('drop the publication', `drop publication if exists ${name}`)
       return
     }
     const published = await this.#sessions.query<{ schema: string; name: string }>(
@@ -227,9 +240,13 @@ export class Slot {
   }
 }
 
-/** Slot names are of lower-case letters, digits and underscores, at most 63: the hash keeps two owners apart. */
+/**
+ * Slot names are of lower-case letters, digits and underscores, at most 63. What is behind an `@` of the owner is in the
+ * hash only, which keeps two owners apart.
+ */
 function ownName(owner: string): string {
   const slug = owner
+    .replace(/@.*/s, '')
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')
     .slice(0, 40)
