@@ -1,0 +1,69 @@
+import { once } from 'node:events'
+import type { Connector } from '../../shared/connector/connector.ts'
+import { postgres } from '../../shared/connectors/postgres/postgres.ts'
+import { systemClock } from '../../shared/core/clock.ts'
+import { systemRandom } from '../../shared/core/random.ts'
+import { openEngine } from '../../shared/load/engine.ts'
+import { sqliteState } from '../../shared/state/sqlite.ts'
+import { diskStorage } from '../../shared/storage/disk.ts'
+import { planPipeline, selectionOf } from '../../shared/sync/plan.ts'
+import { runPipeline } from '../../shared/sync/run-pipeline.ts'
+
+// Copies the empty table, waits to be told that the changes are there, then reads them into an SCD1 table.
+const url = new URL(process.argv[2]!)
+const folder = process.argv[3]!
+const connector = postgres as unknown as Connector
+const signal = new AbortController().signal
+const config = connector.config.parse({
+  host: url.hostname,
+  port: Number(url.port),
+  database: url.pathname.slice(1),
+  user: url.username,
+  password: url.password,
+  sslmode: 'disable',
+})
+const context = await connector.connect(config, { clock: systemClock, signal })
+const object = { table: { source_schema: 'public', source_table: 'events' } }
+const { tables } = await planPipeline(connector, context, {
+  ingestion_definition: { connection_name: 'bench', objects: [object] },
+} as never)
+const state = sqliteState(`${folder}/state.db`)
+const engine = await openEngine({ scratch: `${folder}/scratch` })
+
+async function sync(): Promise<number> {
+  const run = await runPipeline(
+    {
+      pipeline: 'bench',
+      connection: 'bench',
+      tables,
+      open: (table) => connector.open(context, table.source, selectionOf(table, { owner: 'bench', parallelism: 1 })),
+      fullRefresh: 'none',
+      cause: 'USER_ACTION',
+      signal,
+    },
+    {
+      storage: diskStorage(`${folder}/lakehouse`),
+      state,
+      clock: systemClock,
+      random: systemRandom,
+      engine: async () => engine,
+    },
+    { holder: { owner: 'bench', who: 'bench' } },
+  )
+  if (run.state !== 'COMPLETED') throw new Error(JSON.stringify(run.streams))
+  return run.streams[0]!.rows
+}
+
+await sync()
+console.log('')
+await once(process.stdin, 'data')
+const startedAt = performance.now()
+const before = process.cpuUsage()
+const changes = await sync()
+const wallSeconds = (performance.now() - startedAt) / 1000
+const { user, system } = process.cpuUsage(before)
+await connector.close(context)
+engine.close()
+await state.close()
+const peakRssMb = process.resourceUsage().maxRSS / 1024
+console.log(JSON.stringify({ changes, wallSeconds, cpuSeconds: (user + system) / 1e6, peakRssMb }))
