@@ -7,6 +7,7 @@ import { commands } from './commands.ts'
 import { errorRecord, errorText, exitCodeOf } from './error-text.ts'
 import { helpOf, overview } from './help.ts'
 import { Output, type TextStream } from './output.ts'
+import manifest from './package.json' with { type: 'json' }
 import { findSpecFile, type OpenProject, openProject } from './project.ts'
 
 export interface Terminal {
@@ -26,6 +27,10 @@ export function runCommandLine(words: readonly string[], terminal: Terminal = th
     if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
       const about = name === 'help' && rest[0] ? commandNamed(rest[0]) : undefined
       await session.output.raw(`${about ? helpOf(about) : overview(commands)}\n`)
+      return 0
+    }
+    if (name === '--version' || name === '-v') {
+      await session.output.raw(`lakeflow ${manifest.version}, Node ${process.versions.node}\n`)
       return 0
     }
     return runWords(commandNamed(name), rest, session)

@@ -1,5 +1,6 @@
 import type { Project } from '../../shared/control/project.ts'
 import { IngestError } from '../../shared/core/errors.ts'
+import { portFrom, startApiServer } from '../api-server.ts'
 import type { Command } from '../command.ts'
 import { errorRecord, errorText } from '../error-text.ts'
 import { time } from '../numbers.ts'
@@ -12,13 +13,20 @@ import { runScheduler, scheduledPipelines } from '../scheduler.ts'
 export const start: Command = {
   name: 'start',
   summary: 'Run every pipeline on its schedule, and the push server, until Ctrl-C.',
+  options: {
+    port: {
+      kind: 'text',
+      value: 'port',
+      describe: 'Port of the API on 127.0.0.1. Default PORT; without either there is none.',
+    },
+  },
   details:
     'A run that is due while the one before it lasts is skipped. Ctrl-C ends in order: what is committed stays, and the\nnext start goes on from there; a second Ctrl-C ends at once.',
   examples: [
     { command: 'lakeflow start', what: 'Until Ctrl-C.' },
     { command: 'lakeflow start --json > lakeflow.log', what: 'As a service.' },
   ],
-  async run({ options, output, open, signal }) {
+  async run({ options, output, open, env, signal }) {
     const project = await open()
     const scheduled = scheduledPipelines(project)
     if (scheduled.size === 0 && !project.spec.push)
@@ -26,6 +34,13 @@ export const start: Command = {
         'config.invalid',
         `${project.text.file} has no section push, and no pipeline with a schedule or trigger, so there is nothing to start`,
       )
+    const port = options.text('port') ?? env.PORT
+    await using stack = new AsyncDisposableStack()
+    if (port) {
+      const api = await startApiServer(project, portFrom(port, 0))
+      stack.defer(() => api.close())
+      output.line(`API on ${api.url}/api/status`)
+    }
     const push = project.spec.push && (await startPush(project, output, options.flag('debug')))
     const displays = new Map(
       [...scheduled.keys()].map((name) => [

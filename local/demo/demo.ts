@@ -76,7 +76,11 @@ async function follow({ options, output, open, signal }: CommandContext, url: st
   const display = new ProgressDisplay(output, pipeline, { now: project.clock.now, quiet: true, records: output.json })
   let completed = 0
   let changed = 0
-  const changes = keepChanging(url, until, (rows) => (changed += rows))
+  let failure: unknown
+  const changes = keepChanging(url, until, (rows) => (changed += rows)).catch((error) => {
+    failure = error
+    end.abort()
+  })
   try {
     await runScheduler(project, until, {
       onNext: (_, atMs) => output.draw([`  next run in ${duration(Math.max(0, atMs - project.clock.now()))}`]),
@@ -98,6 +102,7 @@ async function follow({ options, output, open, signal }: CommandContext, url: st
     end.abort()
     await changes
   }
+  if (failure) throw failure
 }
 
 async function keepChanging(url: string, signal: AbortSignal, onChange: (rows: number) => void): Promise<void> {
