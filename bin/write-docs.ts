@@ -12,4 +12,14 @@ export const generatedDocs: Readonly<Record<string, () => string>> = {
   'docs/lakeflow.schema.json': () => `${JSON.stringify(specJsonSchema(connectors), null, 2)}\n`,
 }
 
-if (import.meta.main) for (const [path, text] of Object.entries(generatedDocs)) writeFileSync(join(root, path), text())
+if (import.meta.main) {
+  // With --check nothing is written, and the exit code tells whether all pages are current.
+  const check = process.argv.includes('--check')
+  for (const [path, text] of Object.entries(generatedDocs)) {
+    if (!check) writeFileSync(join(root, path), text())
+    else if (readFileSync(join(root, path), 'utf8') !== text()) {
+      console.error(`${path} is not what the code says: run npm run docs`)
+      process.exitCode = 1
+    }
+  }
+}
