@@ -88,7 +88,7 @@ export function readCsv<W>(final: bool): i32 {
   if (State.due) result = NEEDS_SERVICE
   Input.position = <i32>(p - Input.at)
   const left = Input.length - Input.position
-  Input.retryAt = left * 2
+  Input.retryAt = result == NEEDS_INPUT ? left * 2 : 0
   if (result == NEEDS_INPUT && !final && left > Records.maxBytes) {
     rejectUnread(p, end)
     longLine = true

@@ -76,7 +76,7 @@ export function readJson<W>(final: bool): i32 {
   if (State.due) result = NEEDS_SERVICE
   Input.position = <i32>(p - Input.at)
   const left = Input.length - Input.position
-  Input.retryAt = left * 2
+  Input.retryAt = result == NEEDS_INPUT ? left * 2 : 0
   if (result == NEEDS_INPUT && !final && left > Records.maxBytes) rejectLong(p, end)
   if (final && result == NEEDS_INPUT && place >= ARRAY_BEGUN && place <= AFTER_COMMA) {
     fail(S.MALFORMED, end, 0, S.GOT_END)
