@@ -21,6 +21,10 @@ import { invalidUtf8 } from './utf8'
 
 let longLine: bool = false
 
+export function openCopy(): void {
+  longLine = false
+}
+
 export function readCopy<W>(final: bool): i32 {
   if (!final && Input.length - Input.position < Input.retryAt) return NEEDS_INPUT
   checkInput(final)

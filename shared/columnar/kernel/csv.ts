@@ -40,13 +40,13 @@ export function openCsv(d: i32, q: i32, e: i32, header: bool, nullText: usize, n
   hasHeader = header
   nullAt = nullText
   nullLength = nullTextLength
-  longLine = false
   restartCsv()
 }
 
 /** Begins a new text. Without a header its columns are the schema's, in order. */
 export function restartCsv(): void {
   headerDue = hasHeader
+  longLine = false
   columnCount = Nodes.root.childCount
   columns = alloc(4 * columnCount)
   for (let i = 0; i < columnCount; i++) store<i32>(columns + 4 * i, i)

@@ -32,6 +32,8 @@ export function openInput(): void {
   Input.invalid = false
   Input.retryAt = 0
   Input.atStart = true
+  State.end = Input.at
+  memory.fill(Input.at, 0, SLACK)
   reserveText(FIRST_ROOM + 64)
 }
 

@@ -120,7 +120,7 @@ function readAgain<W>(start: usize, stop: usize, next: usize): usize {
   if (load<u8>(start) == 0x7b) p = readStructCarefully<W>(Nodes.root, start, 0)
   else {
     p = skipValue(start)
-    if (!State.failed) fail(S.WRONG_TYPE, start, 0, kindAt(start))
+    if (!State.failed && space(p) >= stop) fail(S.WRONG_TYPE, start, 0, kindAt(start))
   }
   State.careful = false
   if (!State.failed) {

@@ -159,6 +159,8 @@ export function undoRecord(l: Leaf): void {
   l.size = l.markSize
   if (l.entries > l.markEntries) forgetEntries(l, l.markEntries)
   l.entryBytes = l.markEntryBytes
+  l.giveUp = false
+  l.limit = min(l.room, State.pageBytes)
 }
 
 function growValues(l: Leaf, more: i32): void {

@@ -3,7 +3,7 @@ import { clearDictionary } from './dictionary'
 import { feedInput, Input, openInput, reserveInput } from './input'
 import { openJson, readJson } from './json'
 import { openCsv, readCsv, restartCsv } from './csv'
-import { readCopy } from './copy-text'
+import { openCopy, readCopy } from './copy-text'
 import { Check, Write } from './leaf-values'
 import { newLeaf, openLeaf } from './leaf'
 import { openKeys } from './map-keys'
@@ -54,6 +54,7 @@ export function open(
   openRescue()
   Records.maxBytes = maxRecordBytes
   openJson()
+  openCopy()
 }
 
 export { alloc, beginNodes }
@@ -155,6 +156,7 @@ export function checkCsv(final: bool): i32 {
 /** Ends the text: the next byte begins a new one. */
 export function endText(): void {
   openJson()
+  openCopy()
   Input.atStart = true
   restartCsv()
 }

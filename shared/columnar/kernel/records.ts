@@ -54,6 +54,8 @@ export abstract class Records {
 export function undo<W>(): void {
   clearKeys()
   clearRescue()
+  // Nothing was due before this record.
+  State.due = false
   if (writes<W>()) for (let i = 0; i < Nodes.leafCount; i++) undoRecord(leafAt(i))
 }
 
