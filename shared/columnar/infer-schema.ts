@@ -1,0 +1,124 @@
+import type { Field, LogicalType, Schema } from '../schema/types.ts'
+import { RESCUED_DATA } from './kernel-schema.ts'
+
+/**
+ * The schema of sample records. A sample is evidence, so the types are wide and every field is nullable:
+ *
+ * * whole numbers are `long`, beyond 64 bits `decimal(38,0)`; other numbers are `double`; both together are `double`;
+ * * RFC 3339 text with a zone is `timestamp`, `YYYY-MM-DD` is `date`, both together are `timestamp`;
+ * * any other text is `string`, also beside dates, and beside numbers or booleans as long as nothing is nested;
+ * * objects merge field by field, arrays element by element; an empty object or array, and values of different
+ *   shapes, are `variant`; a field that is only ever null is `string`.
+ *
+ * Fields come in the order in which they are first seen. Merging is associative and, but for that order, commutative.
+ */
+export function inferSchema(samples: Iterable<unknown>): Schema {
+  let seen: Shape = nothing
+  for (const sample of samples) if (isObject(sample)) seen = merge(seen, shapeOf(sample))
+  const fields = seen.kind === 'object' ? fieldsOf(seen) : []
+  return { fields: fields.filter(({ name }) => name !== RESCUED_DATA) }
+}
+
+/** The records of NDJSON or of JSON arrays of objects; lines that are no JSON are passed over. */
+export function* sampleRecords(bytes: Uint8Array, limit = 1000): Iterable<unknown> {
+  const text = new TextDecoder().decode(bytes)
+  let count = 0
+  const whole = parse(text)
+  for (const value of whole === undefined ? text.split('\n').map(parse) : [whole]) {
+    for (const record of Array.isArray(value) ? value : [value]) {
+      if (!isObject(record)) continue
+      if (count++ === limit) return
+      yield record
+    }
+  }
+}
+
+/** Integers that a double cannot hold stay exact: as bigint. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text, (_, value, context?: { source: string }) =>
+      typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')
+        ? BigInt(context!.source)
+        : value,
+    )
+  } catch {
+    return undefined
+  }
+}
+
+type Shape =
+  | { kind: 'nothing' | 'boolean' | 'long' | 'wide' | 'double' | 'date' | 'timestamp' | 'string' | 'any' }
+  | { kind: 'object'; fields: ReadonlyMap<string, Shape> }
+  | { kind: 'list'; element: Shape }
+
+const nothing: Shape = { kind: 'nothing' }
+const numbers = ['long', 'wide', 'double']
+const times = ['date', 'timestamp']
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function shapeOf(value: unknown): Shape {
+  if (value === null || value === undefined) return nothing
+  if (Array.isArray(value)) return { kind: 'list', element: value.map(shapeOf).reduce(merge, nothing) }
+  if (typeof value === 'boolean') return { kind: 'boolean' }
+  if (typeof value === 'number') return { kind: Number.isSafeInteger(value) ? 'long' : 'double' }
+  if (typeof value === 'bigint') return { kind: BigInt.asIntN(64, value) === value ? 'long' : 'wide' }
+  if (typeof value === 'string') return { kind: textKind(value) }
+  if (value instanceof Date) return { kind: 'timestamp' }
+  if (!isObject(value)) return { kind: 'any' }
+  return { kind: 'object', fields: new Map(Object.entries(value).map(([name, inner]) => [name, shapeOf(inner)])) }
+}
+
+function textKind(text: string): 'date' | 'timestamp' | 'string' {
+  const match = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2}))?$/.exec(text)
+  if (!match || Number.isNaN(Date.parse(text.replace(' ', 'T')))) return 'string'
+  return match[1] ? 'timestamp' : 'date'
+}
+
+function merge(a: Shape, b: Shape): Shape {
+  if (a.kind === 'nothing') return b
+  if (b.kind === 'nothing') return a
+  if (a.kind === 'object' && b.kind === 'object') {
+    const fields = new Map(a.fields)
+    for (const [name, shape] of b.fields) fields.set(name, merge(fields.get(name) ?? nothing, shape))
+    return { kind: 'object', fields }
+  }
+  if (a.kind === 'list' && b.kind === 'list') return { kind: 'list', element: merge(a.element, b.element) }
+  if (a.kind === b.kind) return a
+  const both = [a.kind, b.kind]
+  if (both.some((kind) => kind === 'object' || kind === 'list' || kind === 'any')) return { kind: 'any' }
+  if (both.every((kind) => numbers.includes(kind))) return { kind: both.includes('double') ? 'double' : 'wide' }
+  if (both.every((kind) => times.includes(kind))) return { kind: 'timestamp' }
+  return { kind: 'string' }
+}
+
+function fieldsOf(shape: Shape & { kind: 'object' }): Field[] {
+  const names = new Set<string>()
+  const fields: Field[] = []
+  for (const [name, inner] of shape.fields) {
+    // Column names are unique ignoring case: of two that differ in case only, the first is the column.
+    if (names.has(name.toLowerCase())) continue
+    names.add(name.toLowerCase())
+    fields.push({ name, type: typeOf(inner), nullable: true })
+  }
+  return fields
+}
+
+function typeOf(shape: Shape): LogicalType {
+  switch (shape.kind) {
+    case 'object':
+      return shape.fields.size === 0 ? { kind: 'variant' } : { kind: 'struct', fields: fieldsOf(shape) }
+    case 'list':
+      if (shape.element.kind === 'nothing') return { kind: 'variant' }
+      return { kind: 'array', element: typeOf(shape.element), containsNull: true }
+    case 'nothing':
+      return { kind: 'string' }
+    case 'wide':
+      return { kind: 'decimal', precision: 38, scale: 0 }
+    case 'any':
+      return { kind: 'variant' }
+    default:
+      return { kind: shape.kind }
+  }
+}
