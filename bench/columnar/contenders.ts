@@ -7,8 +7,8 @@ import type { DataSet } from './data.ts'
 /** Reads `input` in the form of the data set and writes `output` as Parquet with snappy, or does less, to compare with. */
 export type Run = (set: DataSet, input: string, output: string) => Promise<void> | void
 
-/** Loads the contender's library, and no other's. */
-export type Contender = () => Promise<Run> | Run
+/** Loads the contender's library, and no other's; those that write no file get their input in memory. */
+export type Contender = (input: string) => Promise<Run> | Run
 
 const READ_BYTES = 1 << 20
 
@@ -33,14 +33,14 @@ function writeOurs(writer: BatchWriter, set: DataSet, input: string, output: str
   closeSync(to)
 }
 
-const validate: Contender = async () => {
+const validate: Contender = async (input) => {
+  const bytes = readFileSync(input)
   const { createValidator } = await import('../../shared/columnar/validate.ts')
-  return (set, input) => validateAll(createValidator(set.schema), input)
+  return (set) => validateAll(createValidator(set.schema), bytes)
 }
 
 /** In messages of whole records, as push receives them. */
-function validateAll(check: Validator, input: string) {
-  const bytes = readFileSync(input)
+function validateAll(check: Validator, bytes: Buffer) {
   for (let at = 0; at < bytes.length; ) {
     const end = Math.min(bytes.length, bytes.lastIndexOf(10, at + 128 * 1024) + 1)
     const { rejected } = check(bytes.subarray(at, end))
@@ -49,8 +49,7 @@ function validateAll(check: Validator, input: string) {
   }
 }
 
-function* utf8Lines(input: string): Iterable<string> {
-  const bytes = readFileSync(input)
+function* utf8Lines(bytes: Buffer): Iterable<string> {
   for (let at = 0; at < bytes.length; ) {
     const end = bytes.indexOf(10, at)
     yield bytes.toString('utf8', at, end)
@@ -58,12 +57,18 @@ function* utf8Lines(input: string): Iterable<string> {
   }
 }
 
-const jsonParse: Contender = () => (_, input) => {
-  for (const line of utf8Lines(input)) JSON.parse(line)
+const jsonParse: Contender = (input) => {
+  const bytes = readFileSync(input)
+  return () => {
+    for (const line of utf8Lines(bytes)) JSON.parse(line)
+  }
 }
 
-const memcpy: Contender = () => (_, input) => {
-  Buffer.from(readFileSync(input))
+const memcpy: Contender = (input) => {
+  const bytes = readFileSync(input)
+  return () => {
+    Buffer.from(bytes)
+  }
 }
 
 function duckType(type: LogicalType): string {
@@ -98,7 +103,7 @@ function toJs(value: unknown, type: LogicalType): unknown {
 }
 
 function* rows(set: DataSet, input: string): Iterable<Record<string, unknown>> {
-  for (const line of utf8Lines(input)) {
+  for (const line of utf8Lines(readFileSync(input))) {
     const record = JSON.parse(line)
     for (const { name, type } of set.schema.fields) record[name] = toJs(record[name], type)
     yield record
