@@ -1,8 +1,10 @@
 import type { Command } from './command.ts'
 import { check } from './commands/check.ts'
+import { describe } from './commands/describe.ts'
 import { discover } from './commands/discover.ts'
 import { events } from './commands/events.ts'
 import { init } from './commands/init.ts'
+import { optimize } from './commands/optimize.ts'
 import { push } from './commands/push.ts'
 import { query } from './commands/query.ts'
 import { run } from './commands/run.ts'
@@ -10,6 +12,7 @@ import { runs } from './commands/runs.ts'
 import { secret } from './commands/secret.ts'
 import { start } from './commands/start.ts'
 import { status } from './commands/status.ts'
+import { vacuum } from './commands/vacuum.ts'
 
 /** Every command, in the order of --help. */
 export const commands: readonly Command[] = [
@@ -21,6 +24,9 @@ export const commands: readonly Command[] = [
   runs,
   events,
   query,
+  describe,
+  optimize,
+  vacuum,
   push,
   start,
   secret,

@@ -17,6 +17,8 @@ export type StreamState = {
   /** The full copy that the table began with. */
   loadId: string
   loadedAtMs: number
+  /** When all keys of the source were last compared, to find deletes. */
+  sweptAtMs?: number
 }
 
 /** A full copy in progress: it survives the process, so that an interrupted one goes on where it was. */

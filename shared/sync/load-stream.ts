@@ -19,6 +19,7 @@ import {
   readStaged,
   savePiece,
 } from '../state/streams.ts'
+import { historyChange, keepsHistory, requireMostRows, tableSchema } from './load-history.ts'
 import { commitStream, mergesByKey, overdue, quarantine, readingOf, type StreamRun, stageFor } from './stream-run.ts'
 import { keyIsUnproven, requireUniqueKey } from './unique-key.ts'
 
@@ -91,14 +92,15 @@ async function begin(run: StreamRun): Promise<{ load: Load; plan: Plan }> {
 
 /** A full refresh gives the table exactly the stream's columns; any other copy only adds to them, where types allow. */
 async function planColumns({ task, ports, stream, log }: StreamRun): Promise<Plan> {
-  if (!task.fullRefresh)
+  // A history outlives a full refresh wherever its columns do.
+  if (!task.fullRefresh || keepsHistory(task))
     try {
       return { schema: await followColumns(log, stream.schema, ports.random) }
     } catch (error) {
       if (!(error instanceof IngestError) || error.code !== 'table.type_changed') throw error
     }
   const table = await log.read()
-  const evolution = replacedColumns(table, stream.schema, ports.random)
+  const evolution = replacedColumns(table, tableSchema(task, stream.schema), ports.random)
   return { schema: fieldsOf(evolution ?? table, stream.schema), ...(evolution && withoutSchema(evolution)) }
 }
 
@@ -171,19 +173,33 @@ async function copyPiece(run: StreamRun, load: Load, plan: Plan, pieces: readonl
 async function swapIn(run: StreamRun, load: Load, plan: Plan, pieces: readonly Piece[]): Promise<void> {
   const { task, ports, log } = run
   const add = await readStaged<AddFile>(ports.state, task, load, pieces)
-  await requireFiles(run, await log.read(), add)
-  if (keyIsUnproven(task.table))
-    await requireUniqueKey(task.table, add, { root: (await log.read()).root, schema: plan.schema }, ports)
+  const table = await log.read()
+  const { root } = table
+  await requireFiles(run, table, add)
+  if (keyIsUnproven(task.table)) await requireUniqueKey(task.table, add, { root, schema: plan.schema }, ports)
   const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0)
   const next = { cursor: load.cutoff, reading: readingOf(task), loadId: load.id, loadedAtMs: ports.clock.now() }
-  await commitStream(run, next, rows, async (snapshot) => ({
-    operation: 'WRITE',
-    operationParameters: { mode: 'Overwrite', partitionBy: [] },
-    remove: [...snapshot.files.values()],
-    add,
-    ...newMetadata(run, snapshot, plan, load),
-    reads: 'table',
-  }))
+  try {
+    if (keepsHistory(task)) {
+      await commitStream(run, next, rows, (snapshot) => historyChange(run, snapshot, add, plan))
+      // The copied rows are in the history's own files now.
+      await ports.storage.delete(add.map((file) => `${root}/${file.path}`))
+    } else {
+      requireMostRows(run, table, rows)
+      await commitStream(run, next, rows, async (snapshot) => ({
+        operation: 'WRITE',
+        operationParameters: { mode: 'Overwrite', partitionBy: [] },
+        remove: [...snapshot.files.values()],
+        add,
+        ...newMetadata(run, snapshot, plan, load),
+        reads: 'table',
+      }))
+    }
+  } catch (error) {
+    // The next run reads the source again.
+    if (error instanceof IngestError && error.code === 'source.shrunk') await forgetLoad(ports.state, task)
+    throw error
+  }
   await forgetLoad(ports.state, task)
 }
 

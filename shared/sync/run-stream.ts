@@ -7,8 +7,11 @@ import type { StreamSummary } from '../state/runs.ts'
 import { readLoad, type StreamState, writerId, writerKey } from '../state/streams.ts'
 import { takeWriter } from '../state/writers.ts'
 import { followChanges } from './follow-changes.ts'
+import { joinSmallFiles } from './join-small-files.ts'
+import { tableSchema } from './load-history.ts'
 import { loadStream } from './load-stream.ts'
 import { Reading, readingOf, type StreamRun, type StreamTask, type SyncPorts, type Tally } from './stream-run.ts'
+import { sweepKeys } from './sweep-keys.ts'
 
 export interface StreamResult {
   summary: StreamSummary
@@ -118,7 +121,13 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
   const id = writerId(task)
   const { destination, tableProperties } = task.table
   const log = await openTarget(
-    { root: tableRoot(destination), name: task.stream, owner: id, schema: stream.schema, properties: tableProperties },
+    {
+      root: tableRoot(destination),
+      name: task.stream,
+      owner: id,
+      schema: tableSchema(task, stream.schema),
+      properties: tableProperties,
+    },
     { ...ports, signal: task.signal },
   )
   const writer = await takeWriter<StreamState>(ports.state, writerKey(task), id, runner.holder.owner)
@@ -146,7 +155,10 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
   if (stream.kind === 'snapshot') return false
   invariant(writer.current.state, `${task.stream} has no cursor after its full copy`)
   begin(run, 'changes')
-  return (await followChanges(run, stream)) === 'more'
+  if ((await followChanges(run, stream)) === 'more') return true
+  await sweepKeys(run, stream)
+  await joinSmallFiles(run)
+  return false
 }
 
 /** Never copied, read whole each time, asked for, or asked for by an earlier run that did not finish. */

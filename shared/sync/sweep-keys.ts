@@ -1,0 +1,44 @@
+import type { ChangeStream } from '../connector/connector.ts'
+import { merge } from '../load/merge.ts'
+import { fieldsOf } from '../load/target.ts'
+import { findField } from '../schema/names.ts'
+import { commitStream, mergesByKey, type StreamRun, stageFor } from './stream-run.ts'
+
+/**
+ * Finds rows that were deleted at a source whose changes do not tell: reads every key it has and deletes the others, when
+ * the table's `hard_deletion_sync_min_interval_in_seconds` has passed. Comes after the changes, so that each key of the
+ * table was in the source before it is looked for.
+ */
+export async function sweepKeys(run: StreamRun, stream: ChangeStream): Promise<void> {
+  const { task, ports, writer } = run
+  const { hardDeletionIntervalMs, key, sequenceBy, scdType } = task.table
+  if (hardDeletionIntervalMs === undefined || !stream.keys || !mergesByKey(task)) return
+  const state = writer.current.state!
+  const now = ports.clock.now()
+  if (now - (state.sweptAtMs ?? state.loadedAtMs) < hardDeletionIntervalMs) return
+
+  const table = await run.log.read()
+  const columns = fieldsOf(table, { fields: key.map((name) => findField(stream.schema.fields, name)!) })
+  const stage = stageFor(run, { folder: `${table.root}/_lakeflow/staged`, schema: columns, holds: 'rows' })
+  try {
+    for await (const message of stream.keys()) {
+      task.signal.throwIfAborted()
+      if (message.op !== 'checkpoint') await stage.write(message)
+    }
+    task.signal.throwIfAborted()
+    const files = await stage.flush()
+    const spec = {
+      mode: scdType === 'SCD_TYPE_2' ? scdType : 'SCD_TYPE_1',
+      keys: key,
+      sequenceBy,
+      staged: 'keys',
+    } as const
+    await commitStream(run, { ...state, sweptAtMs: now }, 0, async (snapshot) => {
+      const { change } = await merge(snapshot, files, spec, { ...ports, engine: await ports.engine() })
+      return change
+    })
+    await ports.storage.delete(files.map((file) => file.path))
+  } finally {
+    await stage.abort()
+  }
+}
