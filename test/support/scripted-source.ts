@@ -111,6 +111,7 @@ function openScripted(
     }
   }
 
+  const keyOnly = ({ row }: { row: Row }) => upsert(Object.fromEntries(table.key.map((name) => [name, row[name]])))
   const split = async () => Array.from({ length: source.pieces }, (_, n) => ({ n, of: source.pieces, after: null }))
   if (selection.mode === 'snapshot')
     return { ...base, kind: 'snapshot', split, read: (piece) => told(pieceRows(piece as unknown as Piece, Infinity)) }
@@ -121,7 +122,8 @@ function openScripted(
     split,
     backfill: (piece, cutoff) =>
       told(pieceRows(piece as unknown as Piece, selection.mode === 'query' ? (cutoff as number) : Infinity)),
-    changes: (after) => told(changesAfter(source, table, after as number, pick)),
+    changes: (after) => told(changesAfter(source, table, after as number, pick, selection.mode !== 'query')),
+    ...(selection.mode === 'query' && { keys: () => told([...ScriptedSource.rows(table).values()].map(keyOnly)) }),
     acknowledge: async (cursor) => void source.acknowledged.push(cursor),
   }
 }
@@ -137,11 +139,12 @@ function* changesAfter(
   table: ScriptedTable,
   after: number,
   pick: (row: Row) => Row,
+  tellsDeletes: boolean,
 ): Iterable<Message<Json>> {
   if (after <= source.forgottenUpTo)
     throw new IngestError('source.position_lost', `changes up to ${source.forgottenUpTo} are gone, wanted ${after}`)
   for (let at = after; at < table.history.length; at++) {
-    for (const change of table.history[at]!)
+    for (const change of table.history[at]!.filter((each) => tellsDeletes || each.op === 'upsert'))
       yield change.op === 'upsert'
         ? { ...upsert(pick(change.row)), ...(change.absent && { absent: change.absent }) }
         : remove(change.key)

@@ -72,3 +72,26 @@ test('a whole read that lacks most rows is not believed, until a full refresh is
   expect(asked.streams).toMatchObject([{ state: 'COMPLETED' }])
   expect((await destinationRows(world, orders)).length).toBe(1)
 })
+
+test('keys are compared when the interval has passed, and what the source has not is deleted', async () => {
+  const world = newWorld()
+  const table = world.source.table('orders', schema)
+  table.history.push([1, 2, 3].map((id) => upsert({ id, name: 'x' })))
+  const hardDeletionIntervalMs = 3_600_000
+  const orders = resolved(world.source, 'orders', { mode: 'query', scdType: 'SCD_TYPE_1', hardDeletionIntervalMs })
+  await runShop(world, [orders], options)
+  table.history.push([remove({ id: 2 }), upsert({ id: 3, name: 'y' })])
+
+  await runShop(world, [orders], options)
+  const before = await destinationRows(world, orders)
+  await world.clock.sleep(hardDeletionIntervalMs)
+  await runShop(world, [orders], options)
+  const after = await destinationRows(world, orders)
+
+  expect(before.map((row) => [Number(row.id), row.name])).toEqual([
+    [1, 'x'],
+    [2, 'x'],
+    [3, 'y'],
+  ])
+  expect(after.map((row) => Number(row.id))).toEqual([1, 3])
+})
