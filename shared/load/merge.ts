@@ -1,19 +1,22 @@
 import type { Clock } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
+import { physicalName } from '../delta/column-mapping.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import { findField } from '../schema/names.ts'
 import type { Field } from '../schema/types.ts'
 import type { Storage } from '../storage/storage.ts'
-import type { StagedFile } from './changes.ts'
+import { ABSENT, DELETED, type StagedFile } from './changes.ts'
 import type { Engine } from './engine.ts'
 import { foldHistory } from './history.ts'
 import { END_AT, START_AT } from './history-columns.ts'
 import { type Replacement, replaceRows } from './rewrite.ts'
+import { placeable } from './sequence.ts'
 import { remember } from './sidecar.ts'
 import { changesSince } from './snapshot-changes.ts'
+import type { RejectedRow } from './stage.ts'
 import { foldUpserts } from './upsert.ts'
-import { openChanges, openWorkspace } from './workspace.ts'
+import { type Changes, changeRows, openChanges, openWorkspace, type Workspace } from './workspace.ts'
 
 /** How changes are laid on a table. Names are the table's column names. */
 export interface MergeSpec {
@@ -49,7 +52,12 @@ export interface MergeResult {
   /** Without `txn`. */
   change: TableChange
   counts: MergeCounts
+  /** Changes that cannot be placed, for the quarantine; of very many, the first. */
+  rejected: readonly RejectedRow[]
 }
+
+/** More rows than this never go to the quarantine at once: a stream with so many stops. */
+const MAX_REJECTED = 10_000
 
 export interface MergeCounts extends Omit<Replacement, 'add' | 'remove' | 'cdc'> {
   filesRewritten: number
@@ -98,6 +106,7 @@ export async function merge(
     )
     if (memories) await remember(work, memories, ports, spec.tombstoneRetentionMs ?? TOMBSTONE_RETENTION_MS)
     return {
+      rejected: rejected === 0 ? [] : await rejectedRows(work, changes, keys, sequence),
       change: mergeChange({ add, remove, cdc }, spec),
       counts: { ...counts, rejected, filesRewritten: remove.length, filesAdded: add.length },
     }
@@ -111,6 +120,22 @@ function mergeChange(files: Pick<Replacement, 'add' | 'remove' | 'cdc'>, spec: M
     ...files,
     reads: 'table',
   }
+}
+
+async function rejectedRows(
+  work: Workspace,
+  changes: Changes,
+  keys: readonly Field[],
+  sequence: readonly Field[],
+): Promise<RejectedRow[]> {
+  const rows = await work.session.rows(`
+    select * exclude (_lf_ord, ${ABSENT}, ${DELETED}) from ${changeRows(work, changes)}
+    where not (${placeable(keys, sequence)}) order by _lf_ord limit ${MAX_REJECTED}`)
+  return rows.map((payload, record) => {
+    const lacking = [...keys, ...sequence].find((field) => payload[physicalName(field)] === null)
+    const wanted = lacking && keys.includes(lacking) ? 'a key' : 'a sequence'
+    return { rejection: { record, column: lacking?.name ?? '', code: 'missing', got: 'null', wanted }, payload }
+  })
 }
 
 /** What makes a new version: all but the key, the sequence and the history's own columns. */

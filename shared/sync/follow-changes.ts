@@ -7,7 +7,7 @@ import { merge } from '../load/merge.ts'
 import type { Stage, StagedFile } from '../load/stage.ts'
 import { followColumns } from '../load/target.ts'
 import { saveWriter } from '../state/writers.ts'
-import { commitStream, mergesByKey, overdue, quarantine, type StreamRun, stageFor } from './stream-run.ts'
+import { commitStream, mergesByKey, overdue, quarantine, type StreamRun, setAside, stageFor } from './stream-run.ts'
 
 /**
  * Reads changes after the stored cursor until the source has no more, and commits them at checkpoints. `more`: the
@@ -98,11 +98,12 @@ const appended =
   })
 
 async function merged(run: StreamRun, table: TableSnapshot, files: readonly StagedFile[]): Promise<TableChange> {
-  const { ports, task, tally } = run
+  const { ports, task } = run
   const { scdType, key, sequenceBy } = task.table
   const spec = { mode: scdType === 'SCD_TYPE_2' ? scdType : 'SCD_TYPE_1', keys: key, sequenceBy } as const
-  const { change, counts } = await merge(table, files, spec, { ...ports, engine: await ports.engine() })
-  tally.rejected += counts.rejected
+  const { change, rejected } = await merge(table, files, spec, { ...ports, engine: await ports.engine() })
+  setAside(run, rejected)
+  await quarantine(run)
   return change
 }
 

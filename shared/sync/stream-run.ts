@@ -83,20 +83,26 @@ export function readingOf({ table }: StreamTask): string {
 
 /** Opens a stage that counts into the run and stops it at the quarantine's limit. */
 export function stageFor(run: StreamRun, where: { folder: string; schema: Schema; holds: 'rows' | 'changes' }): Stage {
-  const { task, ports, tally } = run
-  const limit = task.settings.quarantineLimit
+  const { task, ports } = run
   return openStage({
     ...where,
     storage: ports.storage,
     random: ports.random,
     batch: task.settings.batch,
     targetBytes: task.settings.fileBytes,
-    onRejected(rows) {
-      run.aside.push(...rows)
-      tally.rejected += rows.length
-      if (tally.rejected > limit) throw tooManyRejected(rows.at(-1)!, tally.rejected, limit)
-    },
+    onRejected: (rows) => setAside(run, rows),
   })
+}
+
+/**
+ * Keeps rows that do not fit for the quarantine, and counts them.
+ * @throws IngestError `row.quarantine_limit` (fix) for one more than the pipeline allows
+ */
+export function setAside({ aside, tally, task }: StreamRun, rows: readonly RejectedRow[]): void {
+  const limit = task.settings.quarantineLimit
+  aside.push(...rows)
+  tally.rejected += rows.length
+  if (rows.length > 0 && tally.rejected > limit) throw tooManyRejected(rows.at(-1)!, tally.rejected, limit)
 }
 
 /** Makes durable what was set aside. Comes before whatever passes over those rows. */

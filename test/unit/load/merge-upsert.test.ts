@@ -152,12 +152,16 @@ test('a column that a change did not carry is filled in when the row it was in c
 })
 
 test('a change without a key or a sequence is rejected and counted', async () => {
-  const { counts } = await table.apply([put({ id: null, at: 1 }), put({ id: 1 }), put({ id: 2, at: 3 })], {
+  const { counts, rejected } = await table.apply([put({ id: null, at: 1 }), put({ id: 1 }), put({ id: 2, at: 3 })], {
     ...spec,
     sequenceBy: ['at'],
   })
 
   expect(counts.rejected).toBe(2)
+  expect(rejected.map(({ rejection, payload }) => [rejection.column, payload])).toEqual([
+    ['id', { id: null, name: null, at: 1n }],
+    ['at', { id: 1n, name: null, at: null }],
+  ])
   expect(await table.rows('id')).toEqual([{ id: 2, name: null, at: 3 }])
 })
 
