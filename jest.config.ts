@@ -1,7 +1,7 @@
 import type { Config } from 'jest'
 
 /** One project per folder of test/; the folder says what a test needs (docs/architecture.md, "Tests"). */
-const folders = ['unit', 'contract', 'service', 'interop', 'aws']
+const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'infra', 'rehearsal']
 
 const config: Config = {
   // Of all projects: Jest ignores it inside one.
@@ -13,7 +13,7 @@ const config: Config = {
     transform: {
       '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
     },
-    ...(name === 'service' && {
+    ...((name === 'service' || name === 'rehearsal') && {
       globalSetup: '<rootDir>/test/support/postgres-server.ts',
       globalTeardown: '<rootDir>/test/support/postgres-server-stop.ts',
     }),

@@ -1,15 +1,17 @@
+import type { Connector } from '../connector/connector.ts'
 import { IngestError } from '../core/errors.ts'
 import { type Engine, openEngine } from '../load/engine.ts'
 import { appendQuarantine } from '../load/quarantine.ts'
 import { didYouMean } from '../pipeline/nearest.ts'
 import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
+import type { PipelineSpec } from '../pipeline/spec.ts'
 import type { Run } from '../state/runs.ts'
 import { planPipeline, selectionOf } from '../sync/plan.ts'
 import type { Report } from '../sync/progress.ts'
-import { runPipeline } from '../sync/run-pipeline.ts'
+import { type PipelineUpdate, runPipeline } from '../sync/run-pipeline.ts'
 import type { Runner } from '../sync/run-stream.ts'
 import { defaultSettings, type SyncSettings } from '../sync/settings.ts'
-import type { SyncPorts } from '../sync/stream-run.ts'
+import type { StreamTask, SyncPorts } from '../sync/stream-run.ts'
 import { withConnection } from './connections.ts'
 import { type Project, pipelineNamed } from './project.ts'
 import { redactedState } from './redacted-state.ts'
@@ -51,10 +53,45 @@ export async function validatePipeline(project: Project, name: string, signal: A
  * that the pipeline does not have
  */
 export async function runNow(project: Project, request: RunRequest): Promise<Run> {
-  const spec = pipelineNamed(project, request.pipeline)
+  const { pipeline, cause, signal, deadlineMs, report } = request
+  const spec = pipelineNamed(project, pipeline)
   const connection = spec.ingestion_definition.connection_name
+  await using ports = runPorts(project)
+  return withConnection(project, connection, signal, async (connector, context) => {
+    const plan = await planPipeline(connector, context, spec)
+    const fullRefresh = fullRefreshOf(plan.tables, request.fullRefresh)
+    const tables = request.refresh ? chosenTables(plan.tables, request.refresh) : plan.tables
+    request.onPlan?.({ ...plan, tables })
+    const captured = plan.tables.filter((table) => table.mode === 'cdc')
+    const owner = keeperOf(project, pipeline)
+    await connector.release?.(
+      context,
+      owner,
+      captured.map((table) => table.source),
+    )
+    const settings = settingsOf(spec)
+    const update: PipelineUpdate = {
+      pipeline,
+      connection,
+      tables,
+      notes: plan.notes,
+      open: streamOpener(connector, context, owner, settings),
+      fullRefresh,
+      cause,
+      settings,
+      signal,
+      ...(deadlineMs !== undefined && { deadlineMs }),
+      ...(report && { report }),
+      quarantine: (table, runId) => quarantineOf(pipeline, table, runId, ports),
+    }
+    return runPipeline(update, ports, request.runner)
+  })
+}
+
+/** What the sync engine stands on; dispose of it when the run has ended. The merge engine opens when it is first needed. */
+export function runPorts(project: Project): SyncPorts & AsyncDisposable {
   let engine: Promise<Engine> | undefined
-  const ports: SyncPorts = {
+  return {
     storage: project.storage,
     state: redactedState(project.state, project.redactor),
     clock: project.clock,
@@ -63,67 +100,52 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
       engine ??= openEngine({ scratch: project.scratch })
       return engine
     },
-  }
-  try {
-    return await withConnection(project, connection, request.signal, async (connector, context) => {
-      const plan = await planPipeline(connector, context, spec)
-      const fullRefresh =
-        request.fullRefresh === undefined || request.fullRefresh === 'all'
-          ? (request.fullRefresh ?? 'none')
-          : new Set(chosen(plan.tables, request.fullRefresh).map((table) => tableNameText(table.destination)))
-      const tables = request.refresh ? chosen(plan.tables, request.refresh) : plan.tables
-      request.onPlan?.({ ...plan, tables })
-      const settings: Partial<SyncSettings> = {
-        ...(spec.parallelism !== undefined && { streams: spec.parallelism }),
-        ...(spec.max_quarantined_rows !== undefined && { quarantineLimit: spec.max_quarantined_rows }),
-      }
-      const owner = request.pipeline
-      // What a source keeps for a pipeline is its own, also beside one of the same name in another lakehouse.
-      const keeper = `${owner}@${project.storage.url}`
-      const captured = plan.tables.filter((table) => table.mode === 'cdc')
-      await connector.release?.(
-        context,
-        keeper,
-        captured.map((table) => table.source),
-      )
-      const parallelism = settings.pieces ?? defaultSettings.pieces
-      return await runPipeline(
-        {
-          pipeline: request.pipeline,
-          connection,
-          tables,
-          notes: plan.notes,
-          open: (table, notice) =>
-            connector.open(context, table.source, selectionOf(table, { owner: keeper, parallelism, notice })),
-          fullRefresh,
-          cause: request.cause,
-          settings,
-          signal: request.signal,
-          ...(request.deadlineMs !== undefined && { deadlineMs: request.deadlineMs }),
-          ...(request.report && { report: request.report }),
-          quarantine:
-            ({ destination }, runId) =>
-            (rows) =>
-              appendQuarantine(
-                destination,
-                rows,
-                { runId, owner: `lakeflow/${owner}/${tableNameText(destination)}` },
-                ports,
-              ),
-        },
-        ports,
-        request.runner,
-      )
-    })
-  } finally {
-    // A failed opening was told to whoever asked for the engine.
-    const opened = await engine?.catch(() => undefined)
-    opened?.close()
+    async [Symbol.asyncDispose]() {
+      // A failed opening was told to whoever asked for the engine.
+      const opened = await engine?.catch(() => undefined)
+      opened?.close()
+    },
   }
 }
 
-/** Tables by the names of their destinations, as short as is clear. */
-function chosen(tables: readonly ResolvedTable[], names: readonly string[]): ResolvedTable[] {
+/** What a source keeps for a pipeline is its own, also beside one of the same name in another lakehouse. */
+export const keeperOf = ({ storage }: Pick<Project, 'storage'>, pipeline: string) => `${pipeline}@${storage.url}`
+
+/** What a pipeline's spec says of how it is synced. */
+export const settingsOf = (spec: PipelineSpec): SyncSettings => ({
+  ...defaultSettings,
+  ...(spec.parallelism !== undefined && { streams: spec.parallelism }),
+  ...(spec.max_quarantined_rows !== undefined && { quarantineLimit: spec.max_quarantined_rows }),
+})
+
+/** Opens the source's stream of a table, as the pipeline chose it. */
+export const streamOpener =
+  (connector: Connector, context: unknown, owner: string, { pieces }: SyncSettings): PipelineUpdate['open'] =>
+  (table, notice) =>
+    connector.open(context, table.source, selectionOf(table, { owner, parallelism: pieces, notice }))
+
+/** Where rows of a table that do not fit are set aside. */
+export const quarantineOf =
+  (
+    pipeline: string,
+    { destination }: ResolvedTable,
+    runId: string,
+    ports: SyncPorts,
+  ): NonNullable<StreamTask['quarantine']> =>
+  (rows) =>
+    appendQuarantine(destination, rows, { runId, owner: `lakeflow/${pipeline}/${tableNameText(destination)}` }, ports)
+
+/** @throws IngestError `usage.invalid` (fix) for a table that the pipeline does not have */
+export function fullRefreshOf(
+  tables: readonly ResolvedTable[],
+  asked: 'all' | readonly string[] | undefined,
+): PipelineUpdate['fullRefresh'] {
+  if (asked === undefined || asked === 'all') return asked ?? 'none'
+  return new Set(chosenTables(tables, asked).map((table) => tableNameText(table.destination)))
+}
+
+/** Tables by the names of their destinations, as short as is clear. @throws IngestError `usage.invalid` (fix) */
+export function chosenTables(tables: readonly ResolvedTable[], names: readonly string[]): ResolvedTable[] {
   return names.map((name) => {
     const wanted = name.toLowerCase()
     const found = tables.filter(({ destination }) => {

@@ -39,10 +39,13 @@ export interface EventOrigin {
 /** Events are kept this long. */
 const KEPT_MS = 90 * 86_400_000
 
-/** Appends one event. Its run and sequence name it, so writing it twice leaves one. */
+/**
+ * Appends one event. Its run, time and id name it, so writing it twice leaves one, and events of tasks that run at the same
+ * time in several processes do not meet.
+ */
 export async function appendEvent(store: StateStore, event: PipelineEvent): Promise<void> {
   const { pipeline_id, update_id } = event.origin
-  const sort = `${update_id}/${String(event.sequence).padStart(8, '0')}`
+  const sort = `${update_id}/${event.timestamp}/${String(event.sequence).padStart(8, '0')}/${event.id}`
   const expiresAtMs = Date.parse(event.timestamp) + KEPT_MS
   const value = event as unknown as Json
   await store.write([{ partition: `events/${pipeline_id}`, sort, value, expect: 'any', expiresAtMs }])

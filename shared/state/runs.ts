@@ -53,3 +53,19 @@ export async function listRuns(store: StateStore, pipeline: string, limit = 20):
 export async function readRun(store: StateStore, pipeline: string, id: string): Promise<Run | undefined> {
   return (await store.read({ partition: `runs/${pipeline}`, sort: id }))?.value as Run | undefined
 }
+
+/** Where the streams of a run are tasks of their own: what has become of one of them so far. */
+export async function saveTaskSummary(
+  store: StateStore,
+  run: string,
+  summary: StreamSummary,
+  startedAtMs: number,
+): Promise<void> {
+  const value = summary as unknown as Json
+  const expiresAtMs = startedAtMs + KEPT_MS
+  await store.write([{ partition: `tasks/${run}`, sort: summary.stream, value, expect: 'any', expiresAtMs }])
+}
+
+export async function listTaskSummaries(store: StateStore, run: string): Promise<StreamSummary[]> {
+  return (await store.list(`tasks/${run}`)).map((entry) => entry.value as unknown as StreamSummary)
+}

@@ -52,7 +52,8 @@ const imports = files.flatMap((file) =>
 )
 
 const layerOf = (path: string) => (path.startsWith('shared/') ? path.split('/')[1]! : undefined)
-const adapters = /\/(s3|s3-writer|disk|memory|dynamodb|sqlite|sqs|glue|scheduler|secrets-manager|ssm)\.ts$/
+const adapters =
+  /\/(s3|s3-writer|disk|memory|dynamodb|sqlite|sqs|glue|scheduler|step-functions|lambda|secrets-manager|ssm)\.ts$/
 
 test('a folder of shared/ imports only what stands to its left', () => {
   const breaches = imports.filter(({ file, target }) => {

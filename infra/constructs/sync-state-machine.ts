@@ -1,0 +1,222 @@
+import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib'
+import * as iam from 'aws-cdk-lib/aws-iam'
+import * as logs from 'aws-cdk-lib/aws-logs'
+import * as sfn from 'aws-cdk-lib/aws-stepfunctions'
+import { Construct } from 'constructs'
+import type { Settings } from '../settings.ts'
+import { bucketName, runPrefix } from '../stacks/lakehouse.ts'
+import { arn, type Lambda, lakehouseArn } from './lambda.ts'
+
+export interface SyncStateMachineProps {
+  settings: Settings
+  /** Name of a connector's Lambda is this and the connector's name. */
+  planPrefix: string
+  streamPrefix: string
+  connectorFunctions: readonly Lambda[]
+  finish: Lambda
+}
+
+/**
+ * One run of one pipeline. Input: `{ pipeline, connector, cause, refresh? }`.
+ *
+ *   Plan -> Skip?  -> Streams (a map over the plan in S3)            -> Finish
+ *                       Stream -> Next? -- more --> Stream
+ *                                       -- retry -> Pause -> Stream
+ *                                       -- done, failed -> (end of this stream)
+ *
+ * A stream's failure ends that stream only; Finish tells the run's outcome. Nothing but names and counters travels
+ * through the payload, so it stays far under 256 KB however many streams there are.
+ */
+export class SyncStateMachine extends Construct {
+  readonly machine: sfn.StateMachine
+
+  constructor(scope: Construct, id: string, props: SyncStateMachineProps) {
+    super(scope, id)
+    const { settings } = props
+    const name = `${settings.stage}-lakeflow-sync`
+    const logGroup = new logs.LogGroup(this, 'Logs', {
+      logGroupName: `/aws/vendedlogs/states/${name}`,
+      retention: settings.retention.logsDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    })
+    this.machine = new sfn.StateMachine(this, 'Machine', {
+      stateMachineName: name,
+      definitionBody: sfn.DefinitionBody.fromString(
+        JSON.stringify(definition({ ...props, bucketName: bucketName(Stack.of(this), settings) })),
+      ),
+      timeout: Duration.days(1),
+      tracingEnabled: true,
+      logs: { destination: logGroup, level: sfn.LogLevel.ALL, includeExecutionData: false },
+      removalPolicy: RemovalPolicy.DESTROY,
+    })
+    const allow = (actions: string[], resources: string[]) =>
+      this.machine.addToRolePolicy(new iam.PolicyStatement({ actions, resources }))
+    allow(
+      ['lambda:InvokeFunction'],
+      [...props.connectorFunctions, props.finish].map(({ fn }) => fn.functionArn),
+    )
+    allow(['s3:GetObject'], [`${lakehouseArn(this, settings)}/${runPrefix}/*`])
+    // A distributed map runs its items as executions of this same machine. Named by hand: the role cannot wait for the
+    // machine that waits for the role.
+    allow(['states:StartExecution'], [arn(this, 'states', `stateMachine:${name}`)])
+    allow(
+      ['states:DescribeExecution', 'states:StopExecution'],
+      [arn(this, 'states', `execution:${name}:*`), arn(this, 'states', `execution:${name}/*:*`)],
+    )
+  }
+}
+
+/** The definition in Amazon States Language (JSONPath), as deployed and as the rehearsal executes it. */
+export function definition(props: SyncStateMachineProps & { bucketName: string }) {
+  // The service's own passing faults. Ours never surface as Lambda errors: they are statuses.
+  const lambdaRetry = [
+    {
+      ErrorEquals: [
+        'Lambda.ServiceException',
+        'Lambda.AWSLambdaException',
+        'Lambda.SdkClientException',
+        'Lambda.TooManyRequestsException',
+        'Lambda.Unknown',
+        'States.Timeout',
+        'Sandbox.Timedout',
+      ],
+      IntervalSeconds: 2,
+      MaxAttempts: 6,
+      BackoffRate: 2,
+      MaxDelaySeconds: 60,
+      JitterStrategy: 'FULL',
+    },
+  ]
+  const invoke = (functionName: Record<string, string>, payload: Record<string, unknown>) => ({
+    Type: 'Task',
+    Resource: 'arn:aws:states:::lambda:invoke',
+    Parameters: { ...functionName, Payload: payload },
+    ResultSelector: { 'result.$': '$.Payload' },
+    Retry: lambdaRetry,
+  })
+  const byConnector = (prefix: string) => ({ 'FunctionName.$': `States.Format('${prefix}{}', $.connector)` })
+
+  return {
+    Comment: 'One run of one pipeline: plan, sync every stream, finish.',
+    StartAt: 'Plan',
+    States: {
+      Plan: {
+        ...invoke(byConnector(props.planPrefix), { 'input.$': '$', 'execution.$': '$$.Execution.Name' }),
+        ResultPath: '$.plan',
+        Catch: [{ ErrorEquals: ['States.ALL'], ResultPath: '$.error', Next: 'Failed' }],
+        Next: 'Skip?',
+      },
+      'Skip?': {
+        Type: 'Choice',
+        Choices: [{ Variable: '$.plan.result.status', StringEquals: 'planned', Next: 'Streams' }],
+        // Another run of this pipeline holds it, or planning failed with a remedy that is not ours: told by the run itself.
+        Default: 'Finish',
+      },
+      Streams: {
+        Type: 'Map',
+        ItemReader: {
+          Resource: 'arn:aws:states:::s3:getObject',
+          ReaderConfig: { InputType: 'JSON' },
+          Parameters: { Bucket: props.bucketName, 'Key.$': '$.plan.result.key' },
+        },
+        ItemSelector: {
+          'run.$': '$.plan.result.run',
+          // Of the run, not of the map's child.
+          'execution.$': '$$.Execution.Name',
+          'pipeline.$': '$.pipeline',
+          'connector.$': '$.connector',
+          'stream.$': '$$.Map.Item.Value.stream',
+          attempt: 0,
+        },
+        ItemProcessor: {
+          ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
+          StartAt: 'Stream',
+          States: {
+            Stream: {
+              ...invoke(byConnector(props.streamPrefix), {
+                'run.$': '$.run',
+                'execution.$': '$.execution',
+                'pipeline.$': '$.pipeline',
+                'stream.$': '$.stream',
+                'attempt.$': '$.attempt',
+              }),
+              ResultPath: '$.task',
+              // A crash of the Lambda (out of memory, timeout): the next task takes its lease and resumes from its cursor.
+              Catch: [{ ErrorEquals: ['States.ALL'], ResultPath: '$.error', Next: 'Crashed' }],
+              Next: 'Next?',
+            },
+            Crashed: {
+              Type: 'Choice',
+              Choices: [{ Variable: '$.attempt', NumericGreaterThanEquals: 3, Next: 'Given up' }],
+              Default: 'Count',
+            },
+            Count: {
+              Type: 'Pass',
+              Parameters: {
+                'run.$': '$.run',
+                'execution.$': '$.execution',
+                'pipeline.$': '$.pipeline',
+                'connector.$': '$.connector',
+                'stream.$': '$.stream',
+                'attempt.$': 'States.MathAdd($.attempt, 1)',
+              },
+              Next: 'After a crash',
+            },
+            'After a crash': { Type: 'Wait', Seconds: 10, Next: 'Stream' },
+            'Given up': { Type: 'Pass', Result: { status: 'crashed' }, End: true },
+            'Next?': {
+              Type: 'Choice',
+              Choices: [
+                { Variable: '$.task.result.status', StringEquals: 'more', Next: 'Again' },
+                { Variable: '$.task.result.status', StringEquals: 'retry', Next: 'Pause' },
+              ],
+              Default: 'Stream ended',
+            },
+            Pause: { Type: 'Wait', SecondsPath: '$.task.result.retryAfterSeconds', Next: 'Again' },
+            Again: {
+              Type: 'Pass',
+              Parameters: {
+                'run.$': '$.run',
+                'execution.$': '$.execution',
+                'pipeline.$': '$.pipeline',
+                'connector.$': '$.connector',
+                'stream.$': '$.stream',
+                'attempt.$': '$.task.result.attempt',
+              },
+              Next: 'Stream',
+            },
+            'Stream ended': {
+              Type: 'Pass',
+              Parameters: { 'stream.$': '$.stream', 'status.$': '$.task.result.status' },
+              End: true,
+            },
+          },
+        },
+        MaxConcurrency: props.settings.syncConcurrency,
+        ToleratedFailurePercentage: 100,
+        ResultPath: null,
+        Catch: [{ ErrorEquals: ['States.ALL'], ResultPath: '$.error', Next: 'Finish' }],
+        Next: 'Finish',
+      },
+      Finish: {
+        ...invoke(
+          { FunctionName: props.finish.fn.functionName },
+          { 'pipeline.$': '$.pipeline', 'run.$': '$.plan.result.run', 'execution.$': '$$.Execution.Name' },
+        ),
+        ResultPath: '$.summary',
+        Next: 'Succeeded?',
+      },
+      'Succeeded?': {
+        Type: 'Choice',
+        Choices: [{ Variable: '$.summary.result.status', StringEquals: 'FAILED', Next: 'Failed' }],
+        Default: 'Done',
+      },
+      Done: { Type: 'Succeed' },
+      Failed: {
+        Type: 'Fail',
+        Error: 'RunFailed',
+        Cause: 'See the run in the event log: lakeflow events, or the control API.',
+      },
+    },
+  }
+}

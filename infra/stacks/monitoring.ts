@@ -1,0 +1,101 @@
+import { Stack, type StackProps } from 'aws-cdk-lib'
+import * as budgets from 'aws-cdk-lib/aws-budgets'
+import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch'
+import * as iam from 'aws-cdk-lib/aws-iam'
+import * as sns from 'aws-cdk-lib/aws-sns'
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
+import type { Construct } from 'constructs'
+import { Alarm, fiveMinutes } from '../constructs/alarm.ts'
+import type { Settings } from '../settings.ts'
+import type { ConnectorsStack } from './connectors.ts'
+import type { ControlStack } from './control.ts'
+
+export interface MonitoringProps extends StackProps {
+  settings: Settings
+  connectors: ConnectorsStack
+  control: ControlStack
+}
+
+/** One dashboard, the alarms, and a budget. Every alarm links to an article of the runbook. */
+export class MonitoringStack extends Stack {
+  constructor(scope: Construct, id: string, props: MonitoringProps) {
+    super(scope, id, props)
+    const { settings, connectors, control } = props
+    const topic = new sns.Topic(this, 'Alarms', { enforceSSL: true })
+    topic.addToResourcePolicy(
+      new iam.PolicyStatement({
+        principals: [new iam.ServicePrincipal('cloudwatch.amazonaws.com')],
+        actions: ['sns:Publish'],
+        resources: [topic.topicArn],
+        conditions: { StringEquals: { 'aws:SourceAccount': this.account } },
+      }),
+    )
+    if (settings.alarmEmail) topic.addSubscription(new EmailSubscription(settings.alarmEmail))
+    const functions = [...connectors.functions, ...control.functions]
+
+    new Alarm(this, 'MissedSchedules', {
+      topic,
+      metric: connectors.scheduleDeadLetters.queue.metricApproximateNumberOfMessagesVisible(fiveMinutes),
+      threshold: 1,
+      runbook: 'dead-letters',
+      description: 'A schedule could not start its run. The next run catches up.',
+    })
+    new Alarm(this, 'RunsFailed', {
+      topic,
+      metric: connectors.sync.machine.metricFailed(fiveMinutes),
+      threshold: 1,
+      runbook: 'run-failed',
+      description: 'A pipeline run failed. Tables keep their last version; the next run goes on from the cursors.',
+    })
+    for (const { fn, node } of functions) {
+      new Alarm(this, `Errors-${node.id}`, {
+        topic,
+        metric: fn.metricErrors(fiveMinutes),
+        threshold: 1,
+        periods: 2,
+        runbook: 'function-errors',
+        description: `The Lambda ${node.id} failed in a way the code did not expect.`,
+      })
+    }
+
+    new cloudwatch.Dashboard(this, 'Dashboard', {
+      dashboardName: `${settings.stage}-lakeflow`,
+      widgets: [
+        [
+          new cloudwatch.GraphWidget({
+            title: 'Runs',
+            left: [connectors.sync.machine.metricSucceeded(), connectors.sync.machine.metricFailed()],
+          }),
+        ],
+        [
+          new cloudwatch.GraphWidget({ title: 'Duration', left: functions.map(({ fn }) => fn.metricDuration()) }),
+          new cloudwatch.GraphWidget({ title: 'Errors', left: functions.map(({ fn }) => fn.metricErrors()) }),
+        ],
+      ],
+    })
+
+    if (settings.monthlyBudgetUsd) {
+      const subscribers = [{ subscriptionType: 'SNS', address: topic.topicArn }]
+      topic.grantPublish(new iam.ServicePrincipal('budgets.amazonaws.com'))
+      new budgets.CfnBudget(this, 'Budget', {
+        budget: {
+          budgetType: 'COST',
+          timeUnit: 'MONTHLY',
+          budgetLimit: { amount: settings.monthlyBudgetUsd, unit: 'USD' },
+          costFilters: { TagKeyValue: [`user:lakeflow-stage$${settings.stage}`] },
+        },
+        notificationsWithSubscribers: [
+          { notification: notification('ACTUAL', 80), subscribers },
+          { notification: notification('FORECASTED', 100), subscribers },
+        ],
+      })
+    }
+  }
+}
+
+const notification = (notificationType: 'ACTUAL' | 'FORECASTED', threshold: number) => ({
+  notificationType,
+  threshold,
+  thresholdType: 'PERCENTAGE',
+  comparisonOperator: 'GREATER_THAN',
+})

@@ -1,0 +1,137 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from '@jest/globals'
+import { App } from 'aws-cdk-lib'
+import { Match, Template } from 'aws-cdk-lib/assertions'
+import { deployment } from '../../infra/deployment.ts'
+import { parseSettings } from '../../infra/settings.ts'
+
+const { context } = JSON.parse(readFileSync(join(import.meta.dirname, '../../cdk.json'), 'utf8'))
+
+// Templates are about resources; bundles are built and run in the rehearsal.
+const app = new App({ context: { ...context, 'aws:cdk:bundling-stacks': [] } })
+const stacks = deployment(
+  app,
+  parseSettings({ connectors: ['postgres', 'salesforce'], alarmEmail: 'oncall@example.com' }),
+)
+const template = {
+  lakehouse: Template.fromStack(stacks.lakehouse),
+  connectors: Template.fromStack(stacks.connectors),
+  control: Template.fromStack(stacks.control),
+  monitoring: Template.fromStack(stacks.monitoring),
+}
+
+test('all state is in one stack that is protected against deletion', () => {
+  expect(stacks.lakehouse.terminationProtection).toBe(true)
+  template.lakehouse.allResources('AWS::S3::Bucket', { DeletionPolicy: 'Retain' })
+  template.lakehouse.allResources('AWS::DynamoDB::GlobalTable', { DeletionPolicy: 'Retain' })
+  for (const other of [template.connectors, template.control, template.monitoring]) {
+    other.resourceCountIs('AWS::S3::Bucket', 0)
+    other.resourceCountIs('AWS::DynamoDB::GlobalTable', 0)
+  }
+})
+
+test('buckets are private, encrypted, and reached over TLS only', () => {
+  template.lakehouse.allResourcesProperties('AWS::S3::Bucket', {
+    BucketEncryption: Match.anyValue(),
+    PublicAccessBlockConfiguration: {
+      BlockPublicAcls: true,
+      BlockPublicPolicy: true,
+      IgnorePublicAcls: true,
+      RestrictPublicBuckets: true,
+    },
+  })
+  template.lakehouse.allResourcesProperties('AWS::S3::BucketPolicy', {
+    PolicyDocument: {
+      Statement: Match.arrayWith([
+        Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      ]),
+    },
+  })
+})
+
+test('the state table is on demand, restorable to any second, and forgets by itself', () => {
+  template.lakehouse.hasResourceProperties('AWS::DynamoDB::GlobalTable', {
+    BillingMode: 'PAY_PER_REQUEST',
+    TimeToLiveSpecification: { AttributeName: 'ttl', Enabled: true },
+    Replicas: [
+      Match.objectLike({
+        PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        DeletionProtectionEnabled: true,
+      }),
+    ],
+  })
+})
+
+test('a connector reads the secrets of its own connections only', () => {
+  const policies = Object.values(template.connectors.findResources('AWS::IAM::Policy'))
+  const secretsOf = (connector: string) =>
+    policies
+      .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes(connector))
+      .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+      .filter(({ Action }) => Action === 'secretsmanager:GetSecretValue')
+      .map(({ Resource }) => JSON.stringify(Resource))
+
+  for (const connector of ['postgres', 'salesforce']) {
+    const readable = secretsOf(connector)
+    expect(readable).toHaveLength(2)
+    for (const resource of readable) expect(resource).toContain(`:secret:dev/lakeflow/${connector}/*`)
+  }
+})
+
+test('no role may do everything, or anything to everything, but for calls that know no resource', () => {
+  const statements = Object.values(template).flatMap((t) =>
+    Object.values(t.findResources('AWS::IAM::Policy')).flatMap(({ Properties }) => Properties.PolicyDocument.Statement),
+  )
+
+  const wide = statements.filter(({ Resource, Action }) => {
+    const actions: string[] = [Action].flat()
+    return actions.some((a) => a.includes('*')) || (Resource === '*' && !actions.every((a) => /^(xray|logs):/.test(a)))
+  })
+
+  expect(wide).toEqual([])
+})
+
+test('a schedule that could not start its run is a dead letter, and the first one raises an alarm', () => {
+  template.connectors.resourceCountIs('AWS::SQS::Queue', 1)
+  template.monitoring.resourcePropertiesCountIs(
+    'AWS::CloudWatch::Alarm',
+    { MetricName: 'ApproximateNumberOfMessagesVisible', Threshold: 1 },
+    1,
+  )
+})
+
+test('every alarm names an article that is there, and reaches a person', () => {
+  const alarms = Object.values(template.monitoring.findResources('AWS::CloudWatch::Alarm'))
+
+  const articles = readFileSync(join(import.meta.dirname, '../../docs/alarms.md'), 'utf8')
+  for (const { Properties } of alarms) {
+    expect(articles).toContain(`<a id="${/#([a-z-]+)\.$/.exec(Properties.AlarmDescription)?.[1]}"></a>`)
+    expect(Properties.AlarmDescription).toMatch(/docs\/alarms\.md#[a-z-]+\.$/)
+    expect(Properties.AlarmActions).toHaveLength(1)
+  }
+  template.monitoring.hasResourceProperties('AWS::SNS::Subscription', {
+    Protocol: 'email',
+    Endpoint: 'oncall@example.com',
+  })
+})
+
+test('every Lambda runs Node 24 on arm64, is traced, and keeps its log for a stated time', () => {
+  for (const t of [template.connectors, template.control]) {
+    t.allResourcesProperties('AWS::Lambda::Function', {
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      TracingConfig: { Mode: 'Active' },
+    })
+    t.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 30 })
+  }
+})
+
+test('the control API is closed without signed credentials', () => {
+  template.control.allResourcesProperties('AWS::ApiGatewayV2::Route', { AuthorizationType: 'AWS_IAM' })
+})
+
+test('settings refuse what they do not know and say what they wanted', () => {
+  expect(() => parseSettings({ stage: 'Prod!' })).toThrow(/stage/)
+  expect(() => parseSettings({ conectors: [] })).toThrow(/conectors/)
+})

@@ -1,0 +1,198 @@
+import { S3Client } from '@aws-sdk/client-s3'
+import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler'
+import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { s3Storage } from '../../shared/storage/s3.ts'
+import type { Storage } from '../../shared/storage/storage.ts'
+import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { tableRows } from '../support/read-table.ts'
+import { type Account, deployAccount } from './account.ts'
+import { LambdaHost } from './lambda-host.ts'
+import { execute, type Ports } from './state-machine.ts'
+import { readAssembly } from './template.ts'
+
+const prefix = 'rehearsal-lakeflow'
+const bucket = `${prefix}-123456789012-us-east-1`
+const streamFunction = `${prefix}-sync-stream-postgres`
+const rows = 20_000
+
+let account: Account
+let database: TestDatabase
+let storage: Storage
+let aws: Record<string, string>
+
+beforeAll(async () => {
+  account = await deployAccount(readAssembly(process.env.ASSEMBLY!), process.env.AWS_ENDPOINT_URL!)
+  aws = Object.fromEntries(Object.entries(process.env).filter(([name]) => name.startsWith('AWS_'))) as typeof aws
+  storage = s3Storage(new S3Client({ forcePathStyle: true }), bucket, '')
+  database = await createDatabase()
+  await database.query(`
+    create schema shop;
+    create table shop.customers (id bigint primary key, name text, updated_at timestamptz not null default now());
+    create table shop.orders (id bigint primary key, customer bigint, total numeric(12,2), updated_at timestamptz not null default now());
+    insert into shop.customers select n, 'customer ' || n, now() - interval '1 hour' from generate_series(1, 500) n;
+    insert into shop.orders select n, n % 500 + 1, n / 100.0, now() - interval '1 hour' from generate_series(1, ${rows}) n;
+  `)
+  const { host, port, database: name, user, password } = database.config
+  await new SecretsManagerClient({}).send(
+    new CreateSecretCommand({ Name: 'rehearsal/lakeflow/postgres/shop-password', SecretString: password }),
+  )
+  using host1 = new LambdaHost(account.functions, aws)
+  const stored = await control(host1, 'PUT', '/api/spec', {
+    text: `
+lakehouse: s3://${bucket}
+connections:
+  shop_db:
+    type: postgres
+    host: ${host}
+    port: ${port}
+    database: ${name}
+    user: ${user}
+    password: \${secret:shop-password}
+    sslmode: disable
+pipelines:
+  shop:
+    schedule:
+      quartz_cron_expression: 0 0/15 * * * ?
+    ingestion_definition:
+      connection_name: shop_db
+      connector_type: QUERY_BASED
+      objects:
+        - schema: { source_schema: shop, destination_catalog: main, destination_schema: shop }
+      table_configuration:
+        query_based_connector_config: { cursor_columns: [updated_at] }
+`,
+  })
+  expect(stored.status).toBe(200)
+})
+
+afterAll(async () => {
+  await database?.[Symbol.asyncDispose]()
+})
+
+test('the stored schedule starts a run that copies every table into S3, exactly', async () => {
+  using host = new LambdaHost(account.functions, aws)
+  const schedule = await new SchedulerClient({}).send(new GetScheduleCommand({ GroupName: prefix, Name: 'shop' }))
+
+  const output = await runMachine(host, JSON.parse(schedule.Target!.Input!))
+
+  expect(schedule.ScheduleExpression).toBe('cron(0/15 * * * ? *)')
+  expect(output).toMatchObject({ summary: { result: { status: 'COMPLETED', rows: rows + 500 } } })
+  expect(host.failures).toEqual([])
+  await expectEqual()
+})
+
+test('a Lambda that is killed in the middle costs a retry and no row', async () => {
+  using host = new LambdaHost(account.functions, aws)
+  await database.query(`
+    update shop.orders set total = total + 1, updated_at = now() - interval '30 minutes' where id % 3 = 0;
+    insert into shop.orders select n, 1, 1, now() - interval '30 minutes' from generate_series(${rows + 1}, ${rows + 2000}) n;
+  `)
+  let killed = 0
+  const killer = setInterval(() => {
+    if (killed < 2 && host.kill(streamFunction)) killed++
+  }, 700)
+
+  const output = await runMachine(host, input).finally(() => clearInterval(killer))
+
+  expect(host.failures).toHaveLength(killed)
+  expect(output).toMatchObject({ summary: { result: { status: 'COMPLETED' } } })
+  await expectEqual()
+})
+
+test('a full copy longer than a Lambda goes on in the next one', async () => {
+  const short = account.functions.map((spec) => (spec.name === streamFunction ? { ...spec, timeoutMs: 8_000 } : spec))
+  using host = new LambdaHost(short, aws)
+  await database.query(`
+    create table shop.events as select n as id, repeat(md5(n::text), 20) as payload, now() - interval '20 minutes' as updated_at
+      from generate_series(1, 500000) n;
+    alter table shop.events add primary key (id);
+  `)
+
+  const output = await runMachine(host, input)
+
+  expect(output).toMatchObject({ summary: { result: { status: 'COMPLETED' } } })
+  expect(host.log.map(({ result }) => (result as { status: string }).status)).toContain('more')
+  expect(await tableRows(storage, 'main/shop/events')).toHaveLength(500_000)
+})
+
+test('a run that overlaps another is skipped', async () => {
+  using host = new LambdaHost(account.functions, aws)
+
+  const outputs = await Promise.all([runMachine(host, input), runMachine(host, input)])
+
+  const statuses = outputs.map((output) => (output as { plan: { result: { status: string } } }).plan.result.status)
+  expect(statuses.sort()).toEqual(['planned', 'skipped'])
+})
+
+test('a table that is gone fails its own stream, and the run says so', async () => {
+  using host = new LambdaHost(account.functions, aws)
+  await database.query('drop table shop.customers')
+
+  const runs = await runMachine(host, input).then(
+    () => control(host, 'GET', '/api/pipelines/shop/runs'),
+    () => control(host, 'GET', '/api/pipelines/shop/runs'),
+  )
+
+  const [latest] = runs.body as { state: string; streams: { stream: string; state: string }[] }[]
+  expect(latest!.streams.filter(({ state }) => state === 'COMPLETED').map(({ stream }) => stream)).toEqual(
+    expect.arrayContaining(['main.shop.orders']),
+  )
+})
+
+test('the control API checks a connection through its connector, and refuses what it does not know', async () => {
+  using host = new LambdaHost(account.functions, aws)
+
+  await host.serve()
+  const check = await control(host, 'POST', '/api/connections/shop_db/check')
+  const typo = await control(host, 'PUT', '/api/spec', { text: 'lakehose: x' })
+  const unknown = await control(host, 'GET', '/api/nothing')
+
+  expect(check.body).toEqual(expect.arrayContaining([expect.objectContaining({ met: true })]))
+  expect(typo).toMatchObject({ status: 400, body: { error: { code: 'config.invalid' } } })
+  expect(unknown.status).toBe(404)
+})
+
+const input = { pipeline: 'shop', connector: 'postgres', cause: 'API_CALL' }
+let executions = 0
+
+function runMachine(host: LambdaHost, given: unknown): Promise<unknown> {
+  const ports: Ports = {
+    invoke: async (name, payload) => (await host.invoke(name, payload)).result,
+    getJson: async (_bucket, key) => JSON.parse(Buffer.from((await storage.get(key))!).toString('utf8')),
+    // A minute of waiting is a second here.
+    sleep: (seconds) => new Promise((resolve) => setTimeout(resolve, (1000 * seconds) / 60)),
+    random: Math.random,
+  }
+  const name = `execution-${++executions}-${Date.now()}`
+  return execute(account.machine, given, ports, { Execution: { Name: name, Input: given } })
+}
+
+async function control(host: LambdaHost, method: string, path: string, { text }: { text?: string } = {}) {
+  const event = {
+    version: '2.0',
+    rawPath: path,
+    requestContext: { http: { method, path } },
+    isBase64Encoded: false,
+    ...(text !== undefined && { body: text }),
+  }
+  const { result } = await host.invoke(account.routes.get('ANY /api/{proxy+}')!, event)
+  const { statusCode, body } = result as { statusCode: number; body: string }
+  return { status: statusCode, body: JSON.parse(body) }
+}
+
+/** Every row of both tables, by key, as text. */
+async function expectEqual() {
+  for (const table of ['customers', 'orders']) {
+    const column = table === 'orders' ? 'total' : 'name'
+    const source = await database.query(
+      `select id::text, ${column}::text as value from shop.${table} order by shop.${table}.id`,
+    )
+    const copy = (await tableRows(storage, `main/shop/${table}`))
+      .map((row) => ({ id: String(row.id), value: String(row[column]) }))
+      .sort((a, b) => Number(a.id) - Number(b.id))
+    const text = (rows: readonly Record<string, unknown>[]) =>
+      rows.map(({ id, value }) => `${id} ${table === 'orders' ? Number(value).toFixed(2) : value}`)
+    expect(text(copy)).toEqual(text(source))
+  }
+}
