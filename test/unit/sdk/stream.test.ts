@@ -1,0 +1,201 @@
+import { expect, test } from '@jest/globals'
+import { type StreamOptions, type ZerobusError, ZerobusSdk } from '../../../sdk/index.ts'
+import { idsOf, type Script, scriptedServer } from '../../support/scripted-server.ts'
+
+const quick: StreamOptions = { lingerMs: 1, recoveryBackoffMs: 1, compression: 'none' }
+const ids = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => ({ id: from + i }))
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+
+async function streamTo(
+  script: Script,
+  options: StreamOptions = {},
+  token: string | (() => string | Promise<string>) = 't',
+) {
+  const server = scriptedServer(script)
+  const sdk = new ZerobusSdk('http://scripted', { token, webSocket: server.webSocket })
+  const stream = await sdk.createStream({ tableName: 'main.events.clicks' }, { ...quick, ...options })
+  return { ...server, sdk, stream }
+}
+
+test('after a cut the same session is resumed and only what is not acknowledged is sent again', async () => {
+  const { stream, peers } = await streamTo({
+    ingest(peer, { offset, count }, connection) {
+      if (connection > 0) return peer.ack(offset + count)
+      if (offset === 0) peer.ack(count)
+      else peer.cut()
+    },
+  })
+
+  await stream.ingestRecordsOffset(ids(0, 10))
+  await stream.waitForOffset(9)
+  await stream.ingestRecordsOffset(ids(10, 20))
+  await stream.close()
+
+  expect(peers).toHaveLength(2)
+  expect(peers[0]!.open).not.toHaveProperty('session')
+  expect(peers[1]!.open).toMatchObject({ session: 's1', durable: 10 })
+  expect(peers[1]!.ingests[0]).toMatchObject({ offset: 10, count: 10 })
+  expect(idsOf(peers[1]!.ingests)).toEqual(ids(10, 20).map(({ id }) => id))
+})
+
+test('what the server turns out to hold, though its ack was lost, is not sent again, even within a batch', async () => {
+  const { stream, peers } = await streamTo({
+    opened: (peer, connection) => peer.send({ ...scriptedServer().opened, durable: connection === 0 ? 0 : 7 }),
+    ingest: (peer, { offset, count }, connection) => (connection === 0 ? peer.cut() : peer.ack(offset + count)),
+  })
+
+  await stream.ingestRecordsOffset(ids(0, 10))
+  await stream.close()
+
+  expect(peers[1]!.ingests).toMatchObject([{ offset: 7, count: 3 }])
+  expect(idsOf(peers[1]!.ingests)).toEqual([7, 8, 9])
+})
+
+test('close resolves only when everything is acknowledged, then says goodbye', async () => {
+  const acks: (() => void)[] = []
+  const { stream, peers } = await streamTo(
+    { ingest: (peer, { offset, count }) => void acks.push(() => peer.ack(offset + count)) },
+    { lingerMs: 60_000 },
+  )
+  let closed = false
+
+  await stream.ingestRecordsOffset(ids(0, 5))
+  const closing = stream.close().then(() => {
+    closed = true
+  })
+  await pause(20)
+  const before = { closed, saidClose: peers[0]!.saidClose, sent: idsOf(peers[0]!.ingests) }
+  acks[0]!()
+  await closing
+
+  expect(before).toEqual({ closed: false, saidClose: false, sent: [0, 1, 2, 3, 4] })
+  expect(peers[0]!.saidClose).toBe(true)
+  expect(await stream.getUnackedRecords()).toEqual([])
+})
+
+test('close rejects when not all is acknowledged in time; the rest is handed back and another stream goes on with it', async () => {
+  const { sdk, stream, peers } = await streamTo(
+    {
+      ingest(peer, { offset, count }, connection) {
+        if (offset === 0 || connection > 0) peer.ack(offset + count)
+      },
+    },
+    { flushTimeoutMs: 30 },
+  )
+
+  await stream.ingestRecordsOffset(ids(0, 3))
+  await stream.waitForOffset(2)
+  await stream.ingestRecordsOffset(ids(3, 5))
+  const error = await stream.close().then(
+    () => undefined,
+    (reason: ZerobusError) => reason,
+  )
+  const left = (await stream.getUnackedRecords()).map((bytes) => JSON.parse(Buffer.from(bytes).toString()))
+  const next = await sdk.recreateStream(stream, quick)
+  await next.close()
+
+  expect(error).toMatchObject({ code: 'push.unacknowledged', message: expect.stringMatching(/^2 records/) })
+  expect(left).toEqual(ids(3, 5))
+  expect(peers[1]!.open).toMatchObject({ session: 's1', durable: 3 })
+  expect(idsOf(peers[1]!.ingests)).toEqual([3, 4])
+})
+
+test('waitForOffset holds up nobody else: records go on being queued and sent while it waits', async () => {
+  const { stream, peers } = await streamTo({
+    ingest(peer, { offset, count }) {
+      if (offset > 0) peer.ack(offset + count)
+    },
+  })
+  let waited = false
+
+  const first = await stream.ingestRecordOffset({ id: 0 })
+  const waiting = stream.waitForOffset(first).then(() => {
+    waited = true
+  })
+  await pause(10)
+  await stream.ingestRecordsOffset(ids(1, 4))
+  const before = waited
+  await waiting
+
+  expect(before).toBe(false)
+  expect(idsOf(peers[0]!.ingests)).toEqual([0, 1, 2, 3])
+  await stream.close()
+})
+
+test('the token is asked for at every connect', async () => {
+  let asked = 0
+  const { stream, peers } = await streamTo(
+    { ingest: (peer, { offset, count }, connection) => (connection < 2 ? peer.cut() : peer.ack(offset + count)) },
+    {},
+    async () => `token ${++asked}`,
+  )
+
+  await stream.ingestRecordOffset({ id: 0 })
+  await stream.close()
+
+  expect(peers.map(({ token }) => token)).toEqual(['token 1', 'token 2', 'token 3'])
+})
+
+test('a batch goes out when it is full', async () => {
+  const { stream, peers } = await streamTo({}, { maxBatchBytes: 20, lingerMs: 60_000 })
+
+  // {"id":0} and its line break are 9 bytes: the third record fills a batch.
+  for (const record of ids(0, 7)) await stream.ingestRecordOffset(record)
+  await pause(20)
+  const full = peers[0]!.ingests.map(({ count }) => count)
+  await stream.close()
+
+  expect(full).toEqual([3, 3])
+  expect(peers[0]!.ingests.map(({ count }) => count)).toEqual([3, 3, 1])
+})
+
+test('a batch that does not fill goes out when its first record is old enough, with all that came meanwhile', async () => {
+  const { stream, peers } = await streamTo({}, { lingerMs: 60 })
+
+  await stream.ingestRecordOffset({ id: 0 })
+  await pause(10)
+  await stream.ingestRecordOffset({ id: 1 })
+  const early = peers[0]!.ingests.length
+  await pause(120)
+
+  expect(early).toBe(0)
+  expect(peers[0]!.ingests).toMatchObject([{ offset: 0, count: 2 }])
+  await stream.close()
+})
+
+test('pauses before reconnecting double, within their jitter, and are as long as the server asks for', async () => {
+  const atMs: number[] = []
+  const { stream } = await streamTo(
+    {
+      opened(peer, connection) {
+        atMs.push(performance.now())
+        if (connection === 0 || connection === 5) peer.send(scriptedServer().opened)
+        else if (connection === 4) peer.cut({ code: 'push.busy', retryable: true, retryAfterMs: 300 })
+        else peer.cut({ code: 'push.busy', retryable: true })
+      },
+      ingest: (peer, { offset, count }, connection) => (connection === 0 ? peer.cut() : peer.ack(offset + count)),
+    },
+    { recoveryBackoffMs: 20 },
+  )
+
+  await stream.ingestRecordOffset({ id: 0 })
+  await stream.close()
+
+  // After connection n + 1 failed, the pause is half to all of 20 ms * 2^n; timers may be a millisecond early.
+  const pauses = atMs.slice(2).map((at, i) => at - atMs[i + 1]!)
+  expect(pauses).toHaveLength(4)
+  for (const [n, least] of [10, 20, 40, 300].entries()) expect(pauses[n]).toBeGreaterThan(least - 2)
+})
+
+test('a refusal that waiting does not help ends the stream: no reconnect, the code as the server gave it', async () => {
+  const { stream, peers } = await streamTo({
+    ingest: (peer) => peer.cut({ code: 'push.offset_gap', retryable: false }),
+  })
+
+  await stream.ingestRecordOffset({ id: 0 })
+
+  await expect(stream.waitForOffset(0)).rejects.toMatchObject({ code: 'push.offset_gap', isRetryable: false })
+  await expect(stream.ingestRecordOffset({ id: 1 })).rejects.toMatchObject({ code: 'push.offset_gap' })
+  await expect(stream.close()).rejects.toMatchObject({ code: 'push.unacknowledged' })
+  expect(peers).toHaveLength(1)
+})
