@@ -87,12 +87,13 @@ function resolveTable(
   const query = configuration.query_based_connector_config ?? {}
   const scdType = configuration.scd_type ?? 'SCD_TYPE_1'
   const key = configuration.primary_keys?.map((name) => columns.find(name, 'primary_keys')) ?? source.key
-  const mode = chooseMode(source, connectorType, query.cursor_columns !== undefined, note)
+  const guessed = safeCursor(source, scdType)
+  const mode = chooseMode(source, connectorType, { named: query.cursor_columns !== undefined, guessed }, note)
   const cursorColumns =
     mode !== 'query'
       ? []
       : (query.cursor_columns?.map((name) => columns.find(name, 'cursor_columns')) ??
-        source.cursorCandidates.slice(0, 1))
+        (guessed === undefined ? [] : [guessed]))
   const sequenceBy = configuration.sequence_by?.map((name) => columns.find(name, 'sequence_by')) ?? []
   const filter = parsed(configuration.row_filter, 'row_filter', columns)
   const deletionCondition = parsed(query.deletion_condition, 'deletion_condition', columns)
@@ -124,10 +125,21 @@ function resolveTable(
   }
 }
 
+/**
+ * The cursor of a table whose user named none: only one that cannot miss a change. A column that may be NULL hides rows, and
+ * a key that counts up hides updates, which do no harm where rows are only added.
+ */
+function safeCursor({ cursorCandidates, columns }: SourceTable, scdType: ResolvedTable['scdType']): string | undefined {
+  return cursorCandidates.find((name) => {
+    const field = columns.fields.find((candidate) => candidate.name === name)
+    return field && !field.nullable && (field.type.kind === 'timestamp' || scdType === 'APPEND_ONLY')
+  })
+}
+
 function chooseMode(
   source: SourceTable,
   connectorType: 'CDC' | 'QUERY_BASED' | undefined,
-  hasCursor: boolean,
+  cursor: { named: boolean; guessed: string | undefined },
   note: (text: string) => void,
 ): ReadMode {
   const offers = (mode: ReadMode) => source.modes.includes(mode)
@@ -138,15 +150,15 @@ function chooseMode(
       `connector_type is CDC, and ${source.schema}.${source.name} can only be read as ${source.modes.join(' or ')}; see lakeflow check`,
     )
   }
-  if (hasCursor && offers('query')) return 'query'
+  if (cursor.named && offers('query')) return 'query'
   const mode = source.modes.find(
     (offered) =>
       offered === 'snapshot' ||
-      (offered === 'query' && source.cursorCandidates.length > 0) ||
+      (offered === 'query' && cursor.guessed !== undefined) ||
       (offered === 'cdc' && connectorType === undefined),
   )
   if (mode === 'snapshot' && connectorType === 'QUERY_BASED')
-    note('no column can be a cursor, so it is read whole each time; name one in cursor_columns')
+    note('no column is sure to grow with every change, so it is read whole each time; name one in cursor_columns')
   return mode ?? 'snapshot'
 }
 

@@ -95,17 +95,17 @@ function modes(relation: Relation, hasCursor: boolean, logical: boolean): ReadMo
 }
 
 /**
- * Columns that grow with every write, best first: moments of the last change by their usual names, other moments that
- * are not of creation, then a key of ascending numbers (which sees new rows only).
+ * Columns that grow with every write, best first: moments of the last change by their usual names, then a key of
+ * ascending numbers (which sees new rows only). Any other moment may stand still while its row changes.
  */
 function candidates(columns: readonly (PgAttribute & { type: LogicalType })[], key: readonly string[]): string[] {
-  const moments = columns.filter(({ type }) => type.kind === 'timestamp')
-  const named = moments.filter(({ name }) => /upd|modif|chang|last|sys_?period|_ts$/i.test(name))
-  const others = moments.filter((column) => !named.includes(column) && !/creat|insert|birth|added/i.test(column.name))
+  const named = columns.filter(
+    ({ name, type }) => type.kind === 'timestamp' && /upd|modif|chang|last|sys_?period|_ts$/i.test(name),
+  )
   const numbers = columns.filter(
     ({ name, type }) => key.length === 1 && key[0] === name && (type.kind === 'long' || type.kind === 'integer'),
   )
-  return [...named, ...others, ...numbers].map(({ name }) => name)
+  return [...named, ...numbers].map(({ name }) => name)
 }
 
 async function canDecode(sessions: Sessions): Promise<boolean> {

@@ -9,8 +9,8 @@ const sourceTable = (name: string, more: Partial<SourceTable> = {}): SourceTable
   columns: {
     fields: ['id', 'total', 'state', 'updated_at'].map((column) => ({
       name: column,
-      type: { kind: 'string' },
-      nullable: true,
+      type: { kind: column === 'updated_at' ? 'timestamp' : 'string' },
+      nullable: column !== 'updated_at',
     })),
   },
   key: ['id'],
@@ -141,4 +141,17 @@ test('a table without key cannot be updated by a query', () => {
   expect(() => one(pipeline([table()]), sourceTable('orders', { key: [] }))).toThrow(
     /set primary_keys, or scd_type: APPEND_ONLY/,
   )
+})
+
+test.each([
+  ['a cursor that may be NULL', { kind: 'timestamp', nullable: true }, 'SCD_TYPE_1', 'snapshot'],
+  ['a key that counts up, where rows are updated', { kind: 'long', nullable: false }, 'SCD_TYPE_1', 'snapshot'],
+  ['a key that counts up, where rows are only added', { kind: 'long', nullable: false }, 'APPEND_ONLY', 'query'],
+] as const)('%s is chosen only where it misses nothing', (_what, { kind, nullable }, scd_type, mode) => {
+  const fields = [{ name: 'id', type: { kind }, nullable }]
+  const source = sourceTable('orders', { columns: { fields }, cursorCandidates: ['id'] })
+
+  const resolved = one(pipeline([configured({ scd_type })]), source)
+
+  expect(resolved.mode).toBe(mode)
 })
