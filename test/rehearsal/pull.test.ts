@@ -101,18 +101,24 @@ test('a Lambda that is killed in the middle costs a retry and no row', async () 
 })
 
 test('a full copy longer than a Lambda goes on in the next one', async () => {
-  const short = account.functions.map((spec) => (spec.name === streamFunction ? { ...spec, timeoutMs: 8_000 } : spec))
-  using host = new LambdaHost(short, aws)
   await database.query(`
     create table shop.events as select n as id, repeat(md5(n::text), 20) as payload, now() - interval '20 minutes' as updated_at
       from generate_series(1, 500000) n;
     alter table shop.events add primary key (id);
   `)
+  const statuses = new Set<string>()
 
-  const output = await runMachine(host, input)
+  // How long the copy takes depends on the machine: Lambdas get shorter until one is too short for it.
+  for (const timeoutMs of [8_000, 5_000, 3_000]) {
+    const short = account.functions.map((spec) => (spec.name === streamFunction ? { ...spec, timeoutMs } : spec))
+    using host = new LambdaHost(short, aws)
+    const output = await runMachine(host, { ...input, full_refresh: ['events'] })
+    expect(output).toMatchObject({ summary: { result: { status: 'COMPLETED' } } })
+    for (const { result } of host.log) statuses.add((result as { status: string }).status)
+    if (statuses.has('more')) break
+  }
 
-  expect(output).toMatchObject({ summary: { result: { status: 'COMPLETED' } } })
-  expect(host.log.map(({ result }) => (result as { status: string }).status)).toContain('more')
+  expect(statuses).toContain('more')
   expect(await tableRows(storage, 'main/shop/events')).toHaveLength(500_000)
 })
 
