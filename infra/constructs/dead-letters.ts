@@ -7,13 +7,12 @@ import type { Settings } from '../settings.ts'
 export class DeadLetters extends Construct {
   readonly queue: sqs.Queue
 
-  constructor(scope: Construct, id: string, props: { settings: Settings; fifo?: boolean }) {
+  constructor(scope: Construct, id: string, props: { settings: Settings }) {
     super(scope, id)
     this.queue = new sqs.Queue(this, 'Queue', {
       encryption: sqs.QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       retentionPeriod: Duration.days(props.settings.retention.deadLettersDays),
-      ...(props.fifo && { fifo: true }),
     })
     Validations.of(this.queue).acknowledge({
       id: 'AwsSolutions-SQS3',

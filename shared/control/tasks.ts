@@ -2,6 +2,7 @@ import { asIngestError, IngestError } from '../core/errors.ts'
 import { tableNameText } from '../pipeline/resolve.ts'
 import { claimRun, releaseRun } from '../state/active-runs.ts'
 import {
+  endedRun,
   listTaskSummaries,
   type Run,
   readRun,
@@ -158,13 +159,7 @@ export async function finishTasks(
   if (run?.state !== 'RUNNING') return run
   const summaries = new Map((await listTaskSummaries(project.state, id)).map((summary) => [summary.stream, summary]))
   const streams = (await readPlan(project.storage, id)).map(({ stream }) => summaries.get(stream) ?? crashed(stream))
-  const has = (state: StreamSummary['state']) => streams.some((stream) => stream.state === state)
-  const ended: Run = {
-    ...run,
-    state: has('FAILED') ? 'FAILED' : has('CANCELED') ? 'CANCELED' : 'COMPLETED',
-    endedAtMs: project.clock.now(),
-    streams,
-  }
+  const ended = endedRun(run, streams, project.clock.now())
   const events = new EventLog(project, { ...ended, connection: '' }, new Map())
   events.update(ended)
   await events.flush()

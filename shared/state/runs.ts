@@ -31,6 +31,12 @@ export interface StreamSummary {
   error?: { code: string; remedy: string; message: string }
 }
 
+/** A run that has ended, from what became of its streams. */
+export function endedRun(run: Run, streams: readonly StreamSummary[], endedAtMs: number): Run {
+  const has = (state: StreamSummary['state']) => streams.some((stream) => stream.state === state)
+  return { ...run, state: has('FAILED') ? 'FAILED' : has('CANCELED') ? 'CANCELED' : 'COMPLETED', endedAtMs, streams }
+}
+
 /** Runs are kept this long. */
 const KEPT_MS = 90 * 86_400_000
 

@@ -1,6 +1,6 @@
 import type { Stream } from '../connector/connector.ts'
 import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
-import { type Run, runId, type StreamSummary, saveRun } from '../state/runs.ts'
+import { endedRun, type Run, runId, type StreamSummary, saveRun } from '../state/runs.ts'
 import { EventLog } from './event-log.ts'
 import type { Report } from './progress.ts'
 import { type Runner, runStream } from './run-stream.ts'
@@ -70,13 +70,7 @@ export async function runPipeline(update: PipelineUpdate, ports: SyncPorts, runn
   const streams = [...tables.keys()].map(
     (stream) => summaries.get(stream) ?? { ...queued(stream), state: 'CANCELED' as const },
   )
-  const has = (state: StreamSummary['state']) => streams.some((stream) => stream.state === state)
-  run = {
-    ...run,
-    state: has('FAILED') ? 'FAILED' : has('CANCELED') ? 'CANCELED' : 'COMPLETED',
-    endedAtMs: ports.clock.now(),
-    streams,
-  }
+  run = endedRun(run, streams, ports.clock.now())
   events.update(run)
   await events.flush()
   await saveRun(ports.state, run)
