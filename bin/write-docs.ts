@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connectors } from '../shared/connectors/registry.ts'
 import { specJsonSchema } from '../shared/control/json-schema.ts'
+import { connectorDocs } from './connector-docs.ts'
 import { runbook } from './runbook.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -9,6 +10,7 @@ const root = join(import.meta.dirname, '..')
 /** Pages that follow from the code, by path. A test compares them with what is committed. */
 export const generatedDocs: Readonly<Record<string, () => string>> = {
   'docs/runbook.md': () => runbook(readFileSync(join(root, 'shared/core/errors.ts'), 'utf8')),
+  'docs/connectors.md': () => connectorDocs(connectors, (name) => existsSync(join(root, `docs/connectors/${name}.md`))),
   'docs/lakeflow.schema.json': () => `${JSON.stringify(specJsonSchema(connectors), null, 2)}\n`,
 }
 

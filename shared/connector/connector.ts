@@ -13,7 +13,8 @@ export interface Connector<Config = unknown, Ctx = unknown> {
   /** Kebab-case; the `type` of a connection. */
   name: string
   title: string
-  /** Also the console's form and the table in docs/connectors.md. Secrets are marked with `.meta({ secret: true })`. */
+  about: About
+  /** Also the console's form and the options in docs/connectors.md. Secrets are marked with `.meta({ secret: true })`. */
   config: z.ZodType<Config>
   connect(config: Config, run: { clock: Clock; signal: AbortSignal }): Promise<Ctx>
   close(ctx: Ctx): Promise<void>
@@ -28,6 +29,31 @@ export interface Connector<Config = unknown, Ctx = unknown> {
    * a pipeline, and without any when it is deleted: what nobody reads fills the source's disk.
    */
   release?(ctx: Ctx, owner: string, keep: readonly { schema: string; name: string }[]): Promise<void>
+}
+
+/**
+ * What a person compares sources by: docs/connectors.md is made from it. Short texts for cells of a table, Markdown
+ * without line breaks.
+ */
+export interface About {
+  /** How one signs in. */
+  auth: string
+  /** What can be read. */
+  objects: string
+  modes: readonly ReadMode[]
+  /** What a cursor is, and how it is known to be final. */
+  position: string
+  /** How a whole copy is read, and in which pieces. */
+  snapshot: string
+  /** How changes are found. */
+  changes: string
+  deletes: string
+  /** When the source forgets what we have not read, and what follows. */
+  historyLoss: string
+  /** Limits of the source that are kept to, and what is not read. */
+  limits: string
+  /** What the tests run against, with versions; and what they do not. */
+  tested: string
 }
 
 export interface CheckResult {

@@ -1,4 +1,4 @@
-/** One row as plain values: see docs/connectors.md for the JavaScript value of each logical type. */
+/** One row as plain values: see docs/adding-a-connector.md for the JavaScript value of each logical type. */
 export type Row = Record<string, unknown>
 
 /** A row was written (`upsert`; only the columns named in `absent` keep their old value), or a key was deleted. */

@@ -1,4 +1,4 @@
-/** The logical types of a column: the ones of Delta, plus `variant` held as JSON text (docs/connectors.md, "Types"). */
+/** The logical types of a column: the ones of Delta, plus `variant` held as JSON text (docs/adding-a-connector.md, "Values"). */
 export type LogicalType =
   | { kind: PrimitiveKind }
   | { kind: 'decimal'; precision: number; scale: number }

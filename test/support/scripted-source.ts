@@ -61,6 +61,18 @@ const keyText = (row: Row, key: readonly string[]) => JSON.stringify(key.map((na
 export const scripted: Connector<ScriptedSource, { source: ScriptedSource; signal: AbortSignal }> = {
   name: 'scripted',
   title: 'Scripted source of the tests',
+  about: {
+    auth: 'none',
+    objects: 'tables',
+    modes: ['cdc', 'query', 'snapshot'],
+    position: 'number of a transaction',
+    snapshot: 'in memory',
+    changes: 'in memory',
+    deletes: 'in memory',
+    historyLoss: 'by `forgottenUpTo`',
+    limits: 'none',
+    tested: 'itself',
+  },
   config: z.instanceof(ScriptedSource),
   connect: async (source, { signal }) => ({ source, signal }),
   close: async () => {},

@@ -22,6 +22,6 @@ export interface SqlColumn {
   nullable: boolean
   /** What the rows carry after `read`. */
   type: LogicalType
-  /** The expression of a select list that gives the value in the form docs/connectors.md ("Types") promises for `type`. */
+  /** The expression of a select list that gives the value in the form docs/adding-a-connector.md ("Values") promises for `type`. */
   read(column: string): string
 }

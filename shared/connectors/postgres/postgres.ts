@@ -13,6 +13,18 @@ import { openSource } from './source.ts'
 export const postgres: Connector<PostgresConfig, Sessions> = {
   name: 'postgres',
   title: 'PostgreSQL',
+  about: {
+    auth: 'user and password; TLS as in libpq',
+    objects: 'tables, partitioned tables, views, materialised views, foreign tables',
+    modes: ['cdc', 'query', 'snapshot'],
+    position: 'log sequence number of a commit; or cursor columns, up to what no open transaction can add to',
+    snapshot: '`COPY`, in ranges of the primary key or of pages',
+    changes: 'write-ahead log, decoded by `pgoutput`; or rows whose cursor columns grew',
+    deletes: 'in the log; by `deletion_condition` or a sweep of keys',
+    historyLoss: 'slot gone, lost or moved: `source.position_lost`, the table is copied again',
+    limits: 'one publication and slot a pipeline; `parallelism` readers a table',
+    tested: 'a real server of version 18; 13 to 17 by their documentation',
+  },
   config,
   // Connections are opened when they are needed: a wrong password is the first query's error.
   connect: async (config, run) => new Sessions(config, run),

@@ -8,7 +8,7 @@ import { CopyOut } from './copy-out.ts'
 import { translate } from './errors.ts'
 
 /**
- * The form in which the server writes values: docs/connectors.md ("Types") builds on it. A session reads only, so that
+ * The form in which the server writes values: docs/adding-a-connector.md ("Values") builds on it. A session reads only, so that
  * no mistake of ours can change a source.
  */
 const settings = `set datestyle = 'ISO, YMD'; set intervalstyle = 'iso_8601'; set timezone = 'UTC';

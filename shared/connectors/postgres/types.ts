@@ -60,7 +60,7 @@ const finite = (type: LogicalType, low: string, high: string): Mapping => ({
     `case when isfinite(${value}) is not false then ${value} when ${value} < '${low}' then '${low}' else '${high}' end`,
 })
 
-/** The table of docs/connectors.md ("PostgreSQL types") by pg_type.typname; a test compares every line with a real server. */
+/** The table of docs/connectors/postgres.md ("Types") by pg_type.typname; a test compares every line with a real server. */
 const plain: Record<string, Mapping> = {
   bool: kind('boolean'),
   int2: kind('short'),

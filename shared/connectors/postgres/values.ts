@@ -2,7 +2,7 @@ import { invariant } from '../../core/errors.ts'
 import type { LogicalType } from '../../schema/types.ts'
 
 /**
- * The JavaScript value of the server's text of one value (docs/connectors.md, "Types"): long as bigint, decimal, date,
+ * The JavaScript value of the server's text of one value (docs/adding-a-connector.md, "Values"): long as bigint, decimal, date,
  * timestamp and variant as text, binary as bytes. `text` is what COPY shows, after its escapes.
  */
 export function fromText(text: string, type: LogicalType): unknown {

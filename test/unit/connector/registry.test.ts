@@ -1,4 +1,4 @@
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { connectors } from '../../../shared/connectors/registry.ts'
@@ -13,11 +13,17 @@ test('every connector passes through the conformance suite', () => {
   expect(untested.map(({ name }) => name)).toEqual([])
 })
 
-test('every connector is in its own folder and on the page of connectors', () => {
-  const page = readFileSync(join(root, 'docs/connectors.md'), 'utf8')
-
-  for (const { name } of connectors) {
-    expect(existsSync(join(root, `shared/connectors/${name}/${name}.ts`))).toBe(true)
-    expect(page).toContain(`| \`${name}\` |`)
+test('every connector is in its own folder, under its name in camel case', async () => {
+  for (const connector of connectors) {
+    const { name } = connector
+    const exported = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+    const module = await import(join(root, `shared/connectors/${name}/${name}.ts`))
+    expect(module[exported]).toBe(connector)
   }
+})
+
+test('every fact about a connector fits a cell of a table', () => {
+  const facts = connectors.flatMap(({ about }) => Object.values(about).flat())
+
+  expect(facts.filter((fact) => fact === '' || /[\n|]/.test(fact) || fact.endsWith('.'))).toEqual([])
 })
