@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { finishTasks } from '../../shared/control/tasks.ts'
+import { finishTasks } from '../../shared/control/finish-tasks.ts'
 import { readEnv } from '../../shared/runtime/env.ts'
 import { metrics, observed } from '../observed.ts'
 import { lakehousePorts } from '../project.ts'

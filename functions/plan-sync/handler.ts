@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Connector } from '../../shared/connector/connector.ts'
 import { checkConnection, discoverConnection } from '../../shared/control/connections.ts'
-import { planTasks } from '../../shared/control/tasks.ts'
+import { planTasks } from '../../shared/control/plan-tasks.ts'
 import { readEnv } from '../../shared/runtime/env.ts'
 import { observed } from '../observed.ts'
 import { openProject } from '../project.ts'

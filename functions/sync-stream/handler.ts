@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Connector } from '../../shared/connector/connector.ts'
-import { runTask } from '../../shared/control/tasks.ts'
+import { runTask } from '../../shared/control/run-task.ts'
 import { readEnv } from '../../shared/runtime/env.ts'
 import { observed } from '../observed.ts'
 import { openProject } from '../project.ts'
@@ -10,7 +10,7 @@ const Event = z.object({
   execution: z.string(),
   run: z.string(),
   pipeline: z.string(),
-  stream: z.string(),
+  task: z.string(),
   attempt: z.number().int(),
 })
 
@@ -18,7 +18,7 @@ const Event = z.object({
 const COMMIT_MS = 60_000
 const ABORT_MS = 10_000
 
-/** One task of one stream: reads and commits until the stream is caught up or the Lambda's time is nearly over. */
+/** One task of a run: reads and commits until its streams are caught up or the Lambda's time is nearly over. */
 export const syncStream = (connector: Connector) =>
   observed(async (event: unknown, context) => {
     const leftMs = context.getRemainingTimeInMillis()

@@ -19,13 +19,14 @@ export interface SyncStateMachineProps {
 /**
  * One run of one pipeline. Input: `{ pipeline, connector, cause, refresh? }`.
  *
- *   Plan -> Skip?  -> Streams (a map over the plan in S3)            -> Finish
- *                       Stream -> Next? -- more --> Stream
- *                                       -- retry -> Pause -> Stream
- *                                       -- done, failed -> (end of this stream)
+ *   Plan -> Skip?  -> Tasks (a map over the plan in S3)            -> Finish
+ *                       Task -> Next? -- more --> Task
+ *                                     -- retry -> Pause -> Task
+ *                                     -- done, failed -> (end of this task)
  *
- * A stream's failure ends that stream only; Finish tells the run's outcome. Nothing but names and counters travels
- * through the payload, so it stays far under 256 KB however many streams there are.
+ * A task is one stream, or all that are read from one log. A stream's failure ends that stream only; Finish tells the
+ * run's outcome. Nothing but names and counters travels through the payload, so it stays far under 256 KB however many
+ * streams there are.
  */
 export class SyncStateMachine extends Construct {
   readonly machine: sfn.StateMachine
@@ -97,7 +98,7 @@ export function definition(props: SyncStateMachineProps & { bucketName: string }
   const byConnector = (prefix: string) => ({ 'FunctionName.$': `States.Format('${prefix}{}', $.connector)` })
 
   return {
-    Comment: 'One run of one pipeline: plan, sync every stream, finish.',
+    Comment: 'One run of one pipeline: plan, run every task, finish.',
     StartAt: 'Plan',
     States: {
       Plan: {
@@ -108,11 +109,11 @@ export function definition(props: SyncStateMachineProps & { bucketName: string }
       },
       'Skip?': {
         Type: 'Choice',
-        Choices: [{ Variable: '$.plan.result.status', StringEquals: 'planned', Next: 'Streams' }],
+        Choices: [{ Variable: '$.plan.result.status', StringEquals: 'planned', Next: 'Tasks' }],
         // Another run of this pipeline holds it, or planning failed with a remedy that is not ours: told by the run itself.
         Default: 'Finish',
       },
-      Streams: {
+      Tasks: {
         Type: 'Map',
         ItemReader: {
           Resource: 'arn:aws:states:::s3:getObject',
@@ -125,22 +126,22 @@ export function definition(props: SyncStateMachineProps & { bucketName: string }
           'execution.$': '$$.Execution.Name',
           'pipeline.$': '$.pipeline',
           'connector.$': '$.connector',
-          'stream.$': '$$.Map.Item.Value.stream',
+          'task.$': '$$.Map.Item.Value.task',
           attempt: 0,
         },
         ItemProcessor: {
           ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'STANDARD' },
-          StartAt: 'Stream',
+          StartAt: 'Task',
           States: {
-            Stream: {
+            Task: {
               ...invoke(byConnector(props.streamPrefix), {
                 'run.$': '$.run',
                 'execution.$': '$.execution',
                 'pipeline.$': '$.pipeline',
-                'stream.$': '$.stream',
+                'task.$': '$.task',
                 'attempt.$': '$.attempt',
               }),
-              ResultPath: '$.task',
+              ResultPath: '$.outcome',
               // A crash of the Lambda (out of memory, timeout): the next task takes its lease and resumes from its cursor.
               Catch: [{ ErrorEquals: ['States.ALL'], ResultPath: '$.error', Next: 'Crashed' }],
               Next: 'Next?',
@@ -157,22 +158,22 @@ export function definition(props: SyncStateMachineProps & { bucketName: string }
                 'execution.$': '$.execution',
                 'pipeline.$': '$.pipeline',
                 'connector.$': '$.connector',
-                'stream.$': '$.stream',
+                'task.$': '$.task',
                 'attempt.$': 'States.MathAdd($.attempt, 1)',
               },
               Next: 'After a crash',
             },
-            'After a crash': { Type: 'Wait', Seconds: 10, Next: 'Stream' },
+            'After a crash': { Type: 'Wait', Seconds: 10, Next: 'Task' },
             'Given up': { Type: 'Pass', Result: { status: 'crashed' }, End: true },
             'Next?': {
               Type: 'Choice',
               Choices: [
-                { Variable: '$.task.result.status', StringEquals: 'more', Next: 'Again' },
-                { Variable: '$.task.result.status', StringEquals: 'retry', Next: 'Pause' },
+                { Variable: '$.outcome.result.status', StringEquals: 'more', Next: 'Again' },
+                { Variable: '$.outcome.result.status', StringEquals: 'retry', Next: 'Pause' },
               ],
-              Default: 'Stream ended',
+              Default: 'Task ended',
             },
-            Pause: { Type: 'Wait', SecondsPath: '$.task.result.retryAfterSeconds', Next: 'Again' },
+            Pause: { Type: 'Wait', SecondsPath: '$.outcome.result.retryAfterSeconds', Next: 'Again' },
             Again: {
               Type: 'Pass',
               Parameters: {
@@ -180,14 +181,14 @@ export function definition(props: SyncStateMachineProps & { bucketName: string }
                 'execution.$': '$.execution',
                 'pipeline.$': '$.pipeline',
                 'connector.$': '$.connector',
-                'stream.$': '$.stream',
-                'attempt.$': '$.task.result.attempt',
+                'task.$': '$.task',
+                'attempt.$': '$.outcome.result.attempt',
               },
-              Next: 'Stream',
+              Next: 'Task',
             },
-            'Stream ended': {
+            'Task ended': {
               Type: 'Pass',
-              Parameters: { 'stream.$': '$.stream', 'status.$': '$.task.result.status' },
+              Parameters: { 'task.$': '$.task', 'status.$': '$.outcome.result.status' },
               End: true,
             },
           },

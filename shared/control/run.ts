@@ -58,24 +58,17 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
   const connection = spec.ingestion_definition.connection_name
   await using ports = runPorts(project)
   return withConnection(project, connection, signal, async (connector, context) => {
-    const plan = await planPipeline(connector, context, spec)
+    const plan = await planAndRelease(project, pipeline, connector, context)
     const fullRefresh = fullRefreshOf(plan.tables, request.fullRefresh)
     const tables = request.refresh ? chosenTables(plan.tables, request.refresh) : plan.tables
     request.onPlan?.({ ...plan, tables })
-    const captured = plan.tables.filter((table) => table.mode === 'cdc')
-    const owner = keeperOf(project, pipeline)
-    await connector.release?.(
-      context,
-      owner,
-      captured.map((table) => table.source),
-    )
     const settings = settingsOf(spec)
     const update: PipelineUpdate = {
       pipeline,
       connection,
       tables,
       notes: plan.notes,
-      open: streamOpener(connector, context, owner, settings),
+      open: streamOpener(connector, context, keeperOf(project, pipeline), settings),
       fullRefresh,
       cause,
       settings,
@@ -86,6 +79,23 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
     }
     return runPipeline(update, ports, request.runner)
   })
+}
+
+/** Plans a run, and lets go of what the source keeps for tables that the pipeline captures no more. */
+export async function planAndRelease(
+  project: Project,
+  pipeline: string,
+  connector: Connector,
+  context: unknown,
+): Promise<Plan> {
+  const plan = await planPipeline(connector, context, pipelineNamed(project, pipeline))
+  const captured = plan.tables.filter((table) => table.mode === 'cdc')
+  await connector.release?.(
+    context,
+    keeperOf(project, pipeline),
+    captured.map((table) => table.source),
+  )
+  return plan
 }
 
 /** What the sync engine stands on; dispose of it when the run has ended. The merge engine opens when it is first needed. */

@@ -2,11 +2,33 @@ import { IngestError } from '../core/errors.ts'
 import type { ResolvedTable } from '../pipeline/resolve.ts'
 import type { Storage } from '../storage/storage.ts'
 
-/** The streams of a run whose streams are tasks of their own. Too big for a state machine's payload, so it is an object. */
+/** What one task of a run works on. A plan is too big for a state machine's payload, so it is an object of the lakehouse. */
 export interface TaskPlan {
+  task: string
+  streams: readonly StreamPlan[]
+}
+
+export interface StreamPlan {
+  /** The destination: `main.shop.orders`. */
   stream: string
   table: ResolvedTable
   fullRefresh: boolean
+}
+
+/** The task of all streams that are read by change capture. */
+const CAPTURE = 'change-capture'
+
+/**
+ * A stream is a task of its own, except with change capture: those of a pipeline share one place in the source's log,
+ * which one connection reads, and which moves on when that connection has acknowledged all of its tables.
+ */
+export function planOf(streams: readonly StreamPlan[]): TaskPlan[] {
+  const captured = streams.filter(({ table }) => table.mode === 'cdc')
+  const alone = streams.filter(({ table }) => table.mode !== 'cdc')
+  return [
+    ...(captured.length > 0 ? [{ task: CAPTURE, streams: captured }] : []),
+    ...alone.map((plan) => ({ task: plan.stream, streams: [plan] })),
+  ]
 }
 
 /** Where the plan of a run is stored. */

@@ -30,6 +30,11 @@ beforeAll(async () => {
     create schema shop;
     create table shop.customers (id bigint primary key, name text, updated_at timestamptz not null default now());
     create table shop.orders (id bigint primary key, customer bigint, total numeric(12,2), updated_at timestamptz not null default now());
+    create schema crm;
+    create table crm.people (id bigint primary key, name text);
+    create table crm.notes (id bigint primary key, name text);
+    insert into crm.people select n, 'person ' || n from generate_series(1, 5000) n;
+    insert into crm.notes select n, 'note ' || n from generate_series(1, 5000) n;
     insert into shop.customers select n, 'customer ' || n, now() - interval '1 hour' from generate_series(1, 500) n;
     insert into shop.orders select n, n % 500 + 1, n / 100.0, now() - interval '1 hour' from generate_series(1, ${rows}) n;
   `)
@@ -61,6 +66,12 @@ pipelines:
         - schema: { source_schema: shop, destination_catalog: main, destination_schema: shop }
       table_configuration:
         query_based_connector_config: { cursor_columns: [updated_at] }
+  crm:
+    ingestion_definition:
+      connection_name: shop_db
+      connector_type: CDC
+      objects:
+        - schema: { source_schema: crm, destination_catalog: main, destination_schema: crm }
 `,
   })
   expect(stored.status).toBe(200)
@@ -144,6 +155,38 @@ test('a table that is gone fails its own stream, and the run says so', async () 
   expect(latest!.streams.filter(({ state }) => state === 'COMPLETED').map(({ stream }) => stream)).toEqual(
     expect.arrayContaining(['main.shop.orders']),
   )
+})
+
+test('captured changes arrive through killed Lambdas, and the log is let go when every table has them', async () => {
+  using host = new LambdaHost(account.functions, aws)
+  const capture = { ...input, pipeline: 'crm' }
+  await runMachine(host, capture)
+  await database.query(`
+    update crm.people set name = name || '!' where id % 2 = 0;
+    delete from crm.people where id % 5 = 0;
+    insert into crm.notes select n, 'late ' || n from generate_series(5001, 6000) n;
+    update crm.notes set id = id + 100000 where id <= 100;
+  `)
+  const [{ place }] = (await database.query(`select pg_current_wal_lsn()::text as place`)) as [{ place: string }]
+  let killed = 0
+  const killer = setInterval(() => {
+    if (killed < 2 && host.kill(streamFunction)) killed++
+  }, 700)
+
+  const output = await runMachine(host, capture).finally(() => clearInterval(killer))
+
+  expect(output).toMatchObject({ summary: { result: { status: 'COMPLETED' } } })
+  for (const table of ['people', 'notes']) {
+    const source = await database.query(`select id::text, name from crm.${table} order by crm.${table}.id`)
+    const copy = (await tableRows(storage, `main/crm/${table}`))
+      .map((row) => ({ id: String(row.id), name: row.name }))
+      .sort((a, b) => Number(a.id) - Number(b.id))
+    expect(copy).toEqual(source)
+  }
+  const slots = await database.query(
+    `select confirmed_flush_lsn >= '${place}'::pg_lsn as passed from pg_replication_slots where database = current_database()`,
+  )
+  expect(slots).toEqual([{ passed: true }])
 })
 
 test('the control API checks a connection through its connector, and refuses what it does not know', async () => {
