@@ -7,6 +7,7 @@ import type { Clock } from '../shared/core/clock.ts'
 import { asIngestError, IngestError } from '../shared/core/errors.ts'
 import type { Random } from '../shared/core/random.ts'
 import type { Authenticate, Principal } from '../shared/push/auth.ts'
+import { bearerOf } from '../shared/push/bearer.ts'
 import { defaultFlushLimits, type FlushLimits } from '../shared/push/flush.ts'
 import { errorFrame, SUBPROTOCOL } from '../shared/push/frames.ts'
 import { newColumns } from '../shared/push/infer-columns.ts'
@@ -138,7 +139,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
     return await tables.create(name, { fields: columns })
   }
 
-  const door = httpDoor(context, (request) => options.authenticate(bearerOf(request)))
+  const door = httpDoor(context, (request) => options.authenticate(bearerOf(request.headers)))
   const server = createServer(door)
   const acceptor = new WebSocketServer({
     noServer: true,
@@ -173,7 +174,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
   })
 
   async function admit(request: IncomingMessage): Promise<Principal> {
-    const principal = await options.authenticate(bearerOf(request))
+    const principal = await options.authenticate(bearerOf(request.headers))
     quotas.enter(principal)
     return principal
   }
@@ -211,14 +212,6 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       await queue.close()
     },
   }
-}
-
-function bearerOf(request: IncomingMessage): string | undefined {
-  const header = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1]
-  if (header) return header
-  const offered = String(request.headers['sec-websocket-protocol'] ?? '').split(/\s*,\s*/)
-  const encoded = offered.find((protocol) => protocol.startsWith('bearer.'))?.slice('bearer.'.length)
-  return encoded === undefined ? undefined : Buffer.from(encoded, 'base64url').toString('utf8')
 }
 
 const offers = (request: IncomingMessage) =>

@@ -21,12 +21,25 @@ export interface Column {
 
 export type ServerMessage =
   | ({ type: 'opened' } & Opened)
-  | { type: 'ack'; durable: number; committed: number; rejectedRanges?: [number, number][]; rejected?: Rejection[] }
+  | {
+      type: 'ack'
+      durable: number
+      committed: number
+      rejectedRanges?: [number, number][]
+      rejected?: Rejection[]
+      window?: { bytes: number; records: number }
+    }
   | { type: 'schema'; schemaVersion: number; columns: Column[] }
   | { type: 'drain'; inMs: number; reason: string }
-  | { type: 'pong' }
+  | { type: 'pong'; durable?: number; committed?: number }
   | { type: 'error'; code: string; message: string; retryable: boolean; retryAfterMs?: number }
   | { type: 'closed'; durable: number; committed: number }
+
+/** What API Gateway answers when the function behind it failed or took too long: `{"message": "Internal server error", ...}`. */
+interface GatewayMessage {
+  type?: undefined
+  message: string
+}
 
 /** The part of the standard WebSocket this client uses. */
 export interface Socket {
@@ -70,7 +83,6 @@ export function connect(options: {
     const socket = new options.socketClass(options.url, protocols)
     socket.binaryType = 'arraybuffer'
     let opened = false
-    let failure: ZerobusError | undefined
     const timer = setTimeout(() => end(unreachable(`no answer within ${options.timeoutMs} ms`)), options.timeoutMs)
 
     socket.onopen = () =>
@@ -84,8 +96,10 @@ export function connect(options: {
         }),
       )
     socket.onmessage = (event) => {
-      const message = JSON.parse(String(event.data)) as ServerMessage
-      if (message.type === 'error') failure = new ZerobusError(message.code, message.message, message)
+      const message = JSON.parse(String(event.data)) as ServerMessage | GatewayMessage
+      // A server behind a gateway cannot end the connection after its answer, so it is ended here.
+      if (message.type === 'error') end(new ZerobusError(message.code, message.message, message))
+      else if (message.type === undefined) end(unreachable(`the gateway says: ${message.message}`))
       else if (message.type === 'opened') {
         opened = true
         clearTimeout(timer)
@@ -93,7 +107,7 @@ export function connect(options: {
       } else if (opened) options.onMessage(message)
     }
     socket.onerror = () => {}
-    socket.onclose = (event) => end(failure ?? unreachable(`the connection ended (${event.code})`))
+    socket.onclose = (event) => end(unreachable(`the connection ended (${event.code})`))
 
     function end(error: ZerobusError) {
       clearTimeout(timer)

@@ -14,6 +14,7 @@ export interface StreamTarget {
 }
 
 const PING_MS = 30_000
+const COMMIT_POLL_MS = 1000
 const MAX_BACKOFF_MS = 30_000
 const OPEN_TIMEOUT_MS = 15_000
 
@@ -35,6 +36,8 @@ export class ZerobusStream {
 
   #session: string | undefined
   #connection: Connection | undefined
+  #window = { bytes: 0, records: 0 }
+  #fittingBatchBytes = Number.POSITIVE_INFINITY
   #failure: ZerobusError | undefined
   #closed = false
   #draining = false
@@ -121,7 +124,13 @@ export class ZerobusStream {
   /** Resolves when the record and all before it can be read from the table. */
   async waitForCommit(offset: bigint | number): Promise<void> {
     this.#seal()
-    await this.#committed.wait(Number(offset))
+    // A server behind a gateway tells nothing unasked.
+    const ask = setInterval(() => this.#connection?.send('{"type":"ping"}'), COMMIT_POLL_MS)
+    try {
+      await this.#committed.wait(Number(offset))
+    } finally {
+      clearInterval(ask)
+    }
     this.#rejections.check(Number(offset))
   }
 
@@ -185,7 +194,14 @@ export class ZerobusStream {
   }
 
   get #maxBatchBytes() {
-    return this.#options.maxBatchBytes ?? 256 << 10
+    return Math.min(this.#options.maxBatchBytes ?? 256 << 10, this.#fittingBatchBytes)
+  }
+
+  /** Where messages are small (32 KB behind API Gateway), batches become what compresses to almost one of them. */
+  #learnBatchSize(size: number, messageBytes: number, limit: number) {
+    // Small batches compress worse than what is to be known here.
+    if (messageBytes < limit / 4) return
+    this.#fittingBatchBytes = Math.max(1024, Math.floor((0.9 * limit * size) / messageBytes))
   }
 
   #add(line: string) {
@@ -208,12 +224,14 @@ export class ZerobusStream {
         const connection = this.#connection
         const batch = this.#outbox.waiting
         if (!connection || !batch || this.#draining) return
-        const { window, limits, binary } = connection.opened
+        const { limits, binary } = connection.opened
         const rows = await encodeRows(batch, this.#compressionFor(connection))
         if (this.#connection !== connection || this.#outbox.waiting !== batch) continue
-        if (this.#draining || !this.#outbox.fits(batch, window)) return
+        if (this.#draining || !this.#outbox.fits(batch, this.#window)) return
         const message = encodeMessage(batch, rows, binary)
-        if (message.length > limits.messageBytes || batch.size > limits.batchBytes) this.#outbox.split(batch)
+        const bytes = byteLength(message, limits.messageBytes)
+        this.#learnBatchSize(batch.size, bytes, limits.messageBytes)
+        if (bytes > limits.messageBytes || batch.size > limits.batchBytes) this.#outbox.split(batch)
         else {
           connection.send(message)
           this.#outbox.markSent()
@@ -268,7 +286,7 @@ export class ZerobusStream {
       onMessage: (message) => this.#receive(message),
       onClosed: (error) => this.#lost(error),
     })
-    const { session, durable, committed, columns } = connection.opened
+    const { session, durable, committed, columns, window } = connection.opened
     if (this.#session !== session) await this.#options.spool?.setSession(session)
     if (this.#closed) return connection.close()
     // A session resumed by its id alone goes on where it stopped.
@@ -280,6 +298,7 @@ export class ZerobusStream {
       )
     this.#session = session
     this.#connection = connection
+    this.#window = window
     this.#draining = false
     this.#outbox.rewind()
     this.#lastHeardMs = Date.now()
@@ -294,9 +313,12 @@ export class ZerobusStream {
     if (message.type === 'ack' || message.type === 'closed') {
       if (message.type === 'ack' && message.rejectedRanges)
         this.#rejections.note(message.rejectedRanges, message.rejected ?? [])
+      if (message.type === 'ack' && message.window) this.#window = message.window
       this.#advance(message.durable, message.committed)
       if (message.type === 'closed') this.#goodbye?.()
       void this.#pump()
+    } else if (message.type === 'pong') {
+      this.#advance(message.durable ?? 0, message.committed ?? 0)
     } else if (message.type === 'schema') {
       this.columns = message.columns
       this.#options.onSchema?.(message.columns)
@@ -384,6 +406,12 @@ export class ZerobusStream {
       { retryable: this.#failure?.isRetryable ?? true, cause: this.#failure },
     )
   }
+}
+
+/** Of a message on the wire. A text is only encoded to be measured when it may be over the limit. */
+function byteLength(message: string | Uint8Array, limit: number): number {
+  if (typeof message !== 'string' || message.length * 3 <= limit) return message.length
+  return new TextEncoder().encode(message).length
 }
 
 const spoolFailed = (cause: unknown) =>

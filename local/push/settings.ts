@@ -2,14 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Project } from '../../shared/control/project.ts'
+import { declaredTables, jwtSettings, staticTokens } from '../../shared/control/push-settings.ts'
 import { IngestError } from '../../shared/core/errors.ts'
-import type { PushSpec } from '../../shared/pipeline/push-spec.ts'
 import { resolveText } from '../../shared/pipeline/references.ts'
-import { createAuthenticator, type JwtSettings, type StaticToken } from '../../shared/push/auth.ts'
-import type { DeclaredTable } from '../../shared/push/tables.ts'
+import { createAuthenticator, type StaticToken } from '../../shared/push/auth.ts'
 import { diskQueue } from '../../shared/queue/disk.ts'
-import { parseTypeText } from '../../shared/schema/type-text.ts'
-import type { Field } from '../../shared/schema/types.ts'
 import { type PushServer, type PushServerOptions, startPushServer } from '../push-server.ts'
 
 export const DEFAULT_PUSH_PORT = 8480
@@ -20,8 +17,8 @@ export async function startProjectPush(
   overrides: Partial<Pick<PushServerOptions, 'port' | 'events'>> = {},
 ): Promise<PushServer> {
   const spec = project.spec.push ?? {}
-  const tokens = await staticTokens(project, spec)
-  const jwt = spec.jwt && (await jwtSettings(project, spec.jwt))
+  const tokens = await tokensOf(project)
+  const jwt = await jwtSettings(spec, (text) => secret(project, text))
   const queue = await diskQueue(join(stateFolder(project), 'push'))
   try {
     return await startPushServer({
@@ -46,53 +43,17 @@ export async function startProjectPush(
 
 /** A token that may push to this project from this machine. */
 export async function projectToken(project: Project): Promise<string> {
-  const [token] = await staticTokens(project, project.spec.push ?? {})
+  const [token] = await tokensOf(project)
   if (token) return token.token
   throw new IngestError('config.invalid', 'push has only jwt tokens; give one with --token')
 }
 
-export function declaredTables(spec: PushSpec): DeclaredTable[] {
-  return Object.entries(spec.tables ?? {}).map(([name, table]) => ({
-    name,
-    policy: { onReject: table.on_reject ?? 'record', schemaEvolution: table.schema_evolution ?? 'none' },
-    ...(table.columns ? { schema: { fields: Object.entries(table.columns).map(fieldOf) } } : {}),
-  }))
+/** A project that names no tokens has one of its own. */
+async function tokensOf(project: Project): Promise<StaticToken[]> {
+  const spec = project.spec.push ?? {}
+  const named = await staticTokens(spec, (text) => secret(project, text))
+  return named.length === 0 && !spec.jwt ? [await localToken(project)] : named
 }
-
-function fieldOf([name, text]: [string, string]): Field {
-  const notNull = /\s+not\s+null\s*$/i
-  return { name, type: parseTypeText(text.replace(notNull, '')), nullable: !notNull.test(text) }
-}
-
-async function staticTokens(project: Project, spec: PushSpec): Promise<StaticToken[]> {
-  const entries = Object.entries(spec.tokens ?? {})
-  if (entries.length === 0 && !spec.jwt) return [await localToken(project)]
-  return Promise.all(
-    entries.map(async ([name, token]) => ({
-      name,
-      token: await secret(project, token.token),
-      grants: [{ tables: token.tables, actions: token.actions ?? ['write' as const] }],
-      quota: quotaOf(token),
-    })),
-  )
-}
-
-async function jwtSettings(project: Project, jwt: NonNullable<PushSpec['jwt']>): Promise<JwtSettings> {
-  if ((jwt.jwks_url === undefined) === (jwt.secret === undefined))
-    throw new IngestError('config.invalid', 'push.jwt needs jwks_url or secret, and not both')
-  return {
-    issuer: jwt.issuer,
-    audience: jwt.audience,
-    quota: quotaOf(jwt),
-    ...(jwt.jwks_url === undefined ? {} : { jwksUrl: jwt.jwks_url }),
-    ...(jwt.secret === undefined ? {} : { secret: await secret(project, jwt.secret) }),
-  }
-}
-
-const quotaOf = (spec: { bytes_per_second?: number | undefined; max_sessions?: number | undefined }) => ({
-  ...(spec.bytes_per_second === undefined ? {} : { bytesPerSecond: spec.bytes_per_second }),
-  ...(spec.max_sessions === undefined ? {} : { sessions: spec.max_sessions }),
-})
 
 const secret = (project: Project, text: string) =>
   resolveText(text, project.references, (value) => void project.redactor.add(value))

@@ -54,10 +54,16 @@ type Ranges = Record<string, Intervals>
 const MAX_SESSIONS = 200
 
 /** @throws IngestError `state.lease_held` (retry) while another process is taking the table */
-export async function openCommitter(table: string, owner: string, ports: PushCommitPorts): Promise<Committer> {
+export async function openCommitter(
+  table: string,
+  owner: string,
+  ports: PushCommitPorts,
+  /** An older version, if one is known: less of the log is read. */
+  known?: TableSnapshot,
+): Promise<Committer> {
   const key = { partition: pushPartition(table), sort: 'committer' }
   const writer: Writer<Json> = await takeWriter(ports.state, key, `push:${table}`, owner)
-  const first = await readSnapshot(ports.storage, rootOf(table))
+  const first = await readSnapshot(ports.storage, rootOf(table), known ? { after: known } : {})
   if (!first) throw new IngestError('table.missing', `the table ${table} was dropped while it had events to store`)
   const log = commitLog(first, ports)
   await recover(writer, log)

@@ -30,7 +30,7 @@ export interface FlushedFile {
 
 export interface FlushPorts {
   state: StateStore
-  queue: Queue
+  queue: Pick<Queue, 'delete'>
   tables: PushTables
   clock: Clock
   random: Random

@@ -61,6 +61,8 @@ const rejection = z.strictObject({
   wanted: z.string(),
 })
 
+const windowSize = z.strictObject({ bytes: z.int().min(0), records: z.int().min(0) })
+
 /** Frames of the server. `durable` and `committed` count from the session's start: records 0 to n-1 are. */
 export const serverFrames = {
   opened: z.strictObject({
@@ -72,7 +74,7 @@ export const serverFrames = {
     /** Absent while a table that the session will create does not exist. */
     schemaVersion: z.int().min(1).optional(),
     columns: z.array(column).optional(),
-    window: z.strictObject({ bytes: z.int(), records: z.int() }),
+    window: windowSize,
     limits: z.strictObject({ messageBytes: z.int(), recordBytes: z.int(), batchBytes: z.int() }),
     encodings: z.array(z.enum(encodings)),
     binary: z.boolean(),
@@ -85,12 +87,20 @@ export const serverFrames = {
     rejectedRanges: z.array(z.tuple([offset, offset])).optional(),
     /** The reasons of the first 100 of them. */
     rejected: z.array(rejection).optional(),
+    /** From here on, when the server is behind or the quota is used up. One batch may always be in flight. */
+    window: windowSize.optional(),
   }),
   /** The table has a new schema. Batches from here on are validated against it. */
   schema: z.strictObject({ type: z.literal('schema'), schemaVersion: z.int().min(1), columns: z.array(column) }),
   /** The server closes in `inMs`: stop sending, wait for acks, connect again and resume. */
   drain: z.strictObject({ type: z.literal('drain'), inMs: z.int().min(0), reason: z.string() }),
-  pong: z.strictObject({ type: z.literal('pong'), id: z.int().min(0).optional() }),
+  /** A server that sends nothing unasked tells here how far the session is. */
+  pong: z.strictObject({
+    type: z.literal('pong'),
+    id: z.int().min(0).optional(),
+    durable: offset.optional(),
+    committed: offset.optional(),
+  }),
   /** Always followed by a close of the connection. `expected`: the offset the server wanted next. */
   error: z.strictObject({
     type: z.literal('error'),

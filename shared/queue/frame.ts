@@ -51,4 +51,16 @@ export function decodeFrame(bytes: Buffer, place: string): QueueRecord {
   return { group, header, body: new Uint8Array(bytes.buffer, bytes.byteOffset + bodyAt, bytes.length - bodyAt) }
 }
 
+/** The records of frames that stand one after the other. @throws IngestError `queue.corrupt` */
+export function decodeFrames(bytes: Buffer, place: string): QueueRecord[] {
+  const records: QueueRecord[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const rest = bytes.subarray(at)
+    const size = rest.length < frameStartBytes ? rest.length : frameSize(rest).totalBytes
+    records.push(decodeFrame(rest.subarray(0, size), place))
+    at += size
+  }
+  return records
+}
+
 export const decodeHead = (head: Buffer): [group: string, header: QueueRecord['header']] => JSON.parse(head.toString())

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import {
   ChangeMessageVisibilityBatchCommand,
   DeleteMessageBatchCommand,
@@ -21,11 +21,13 @@ export interface SqsOptions {
   prefix: string
   /** How long a receive waits for a first message: 0 asks a sample of SQS's servers only and may miss what is there. */
   waitSeconds?: number
+  /** The queue is a FIFO queue with deduplication by content: records of one group go to one consumer at a time, in order. */
+  fifo?: boolean
   clock?: Clock
 }
 
 /**
- * An SQS standard queue as the durable buffer. A message is one record: a frame in base64, or, past 1 MiB of that, the path
+ * An SQS queue as the durable buffer, a standard one for events. A message is one record: a frame in base64, or, past 1 MiB of that, the path
  * of an object that holds the frame. Such an object is written before its message and removed after it, so a crash leaves
  * at most an object nobody needs; a lifecycle rule longer than the queue's retention should remove those. `depth` is SQS's
  * own estimate, and its bytes are that many times the mean of the records seen by this process.
@@ -33,7 +35,7 @@ export interface SqsOptions {
 export function sqsQueue(
   client: SQSClient,
   queueUrl: string,
-  { storage, prefix, waitSeconds = 1, clock = systemClock }: SqsOptions,
+  { storage, prefix, waitSeconds = 1, fifo = false, clock = systemClock }: SqsOptions,
 ): Queue {
   const QueueUrl = queueUrl
   const seen = { records: 0, bytes: 0 }
@@ -64,9 +66,13 @@ export function sqsQueue(
     return objectOf(path, record.body.length)
   }
 
-  async function sendBatch(texts: readonly string[]): Promise<void> {
-    await inBatches(texts, async (batch) => {
-      const Entries = batch.map((MessageBody, i) => ({ Id: String(i), MessageBody }))
+  async function sendBatch(messages: readonly Outgoing[]): Promise<void> {
+    await inBatches(messages, async (batch) => {
+      const Entries = batch.map(({ text, group }, i) => ({
+        Id: String(i),
+        MessageBody: text,
+        ...(fifo && { MessageGroupId: group }),
+      }))
       return (await client.send(new SendMessageBatchCommand({ QueueUrl, Entries }))).Failed ?? []
     })
   }
@@ -85,8 +91,12 @@ export function sqsQueue(
   return {
     async send(records) {
       await translated('send to the queue', async () => {
-        const texts = await Promise.all(records.map(textOf))
-        await Promise.all(requestsOf(texts).map(sendBatch))
+        const messages = await Promise.all(
+          records.map(async (record) => ({ text: await textOf(record), group: groupId(record.group) })),
+        )
+        const requests = requestsOf(messages)
+        if (fifo) for (const request of requests) await sendBatch(request)
+        else await Promise.all(requests.map(sendBatch))
         for (const { body } of records) {
           seen.records++
           seen.bytes += body.length
@@ -163,6 +173,14 @@ export function sqsQueue(
   }
 }
 
+interface Outgoing {
+  text: string
+  group: string
+}
+
+/** SQS takes 128 characters; a table's name may be longer. */
+const groupId = (group: string) => createHash('sha256').update(group).digest('base64url')
+
 interface Failed {
   Id: string | undefined
   SenderFault: boolean | undefined
@@ -176,18 +194,18 @@ const maxMessageBytes = 1024 * 1024
 const maxVisibilitySeconds = 12 * 3600
 const maxTries = 5
 
-/** Packs texts, in order, into requests that keep to both limits. */
-function requestsOf(texts: readonly string[]): string[][] {
-  const requests: string[][] = []
+/** Packs messages, in order, into requests that keep to both limits. */
+function requestsOf(messages: readonly Outgoing[]): Outgoing[][] {
+  const requests: Outgoing[][] = []
   let bytes = Infinity
-  for (const text of texts) {
+  for (const message of messages) {
     const last = requests.at(-1)
-    if (last && last.length < maxEntries && bytes + text.length <= maxMessageBytes) {
-      last.push(text)
-      bytes += text.length
+    if (last && last.length < maxEntries && bytes + message.text.length <= maxMessageBytes) {
+      last.push(message)
+      bytes += message.text.length
     } else {
-      requests.push([text])
-      bytes = text.length
+      requests.push([message])
+      bytes = message.text.length
     }
   }
   return requests

@@ -1,0 +1,3 @@
+import { z } from 'zod'
+
+export const Env = z.object({ STATE_TABLE: z.string().min(1) })

@@ -1,0 +1,8 @@
+import { SUBPROTOCOL } from '../../shared/push/frames.ts'
+import { observed } from '../observed.ts'
+
+/** A producer connects, authorized. A browser goes on only when its subprotocol is chosen. */
+export const handler = observed(async () => ({
+  statusCode: 200,
+  headers: { 'Sec-WebSocket-Protocol': SUBPROTOCOL },
+}))

@@ -1,0 +1,49 @@
+import { declaredTables } from '../shared/control/push-settings.ts'
+import { storedSpecText } from '../shared/control/stored-spec.ts'
+import type { PushSpec } from '../shared/pipeline/push-spec.ts'
+import { readSpec } from '../shared/pipeline/read-spec.ts'
+import { createPushTables, type PushTables } from '../shared/push/tables.ts'
+import type { StateStore } from '../shared/state/state-store.ts'
+import { lakehousePorts } from './project.ts'
+import type { PushEnv } from './push-env.ts'
+import { eventsQueue, flushedQueue } from './sqs.ts'
+
+/** How old the configuration and the columns of a table may be in a function. */
+const MAX_AGE_MS = 10_000
+
+/** State, storage and both queues of push in this deployment. */
+export function pushPorts(env: PushEnv) {
+  const ports = lakehousePorts(env)
+  return {
+    ...ports,
+    queue: eventsQueue(env.EVENTS_QUEUE_URL, ports.storage),
+    flushed: flushedQueue(env.FLUSHED_QUEUE_URL, ports.storage),
+  }
+}
+
+export type PushFunctionPorts = ReturnType<typeof pushPorts>
+
+/** The section `push` of the stored configuration, read again when it is old; `made` is made from it once a change. */
+export function fromPushSpec<T>(state: StateStore, make: (spec: PushSpec) => T | Promise<T>): () => Promise<T> {
+  let made: { text: string; value: Promise<T> } | undefined
+  let readMs = 0
+  return async () => {
+    if (made && Date.now() - readMs < MAX_AGE_MS) return made.value
+    const text = (await storedSpecText(state)) ?? ''
+    readMs = Date.now()
+    if (made?.text === text) return made.value
+    const spec = text === '' ? {} : (readSpec(text, 'lakeflow.yml').spec.push ?? {})
+    const fresh = { text, value: Promise.resolve(make(spec)) }
+    made = fresh
+    // What failed to be made is tried again by the next event.
+    fresh.value.catch(() => {
+      if (made === fresh) made = undefined
+    })
+    return fresh.value
+  }
+}
+
+/** The tables that take events, as the stored configuration has them now. */
+export function openTables(ports: PushFunctionPorts): () => Promise<PushTables> {
+  return fromPushSpec(ports.state, (spec) => createPushTables(declaredTables(spec), ports, MAX_AGE_MS))
+}
