@@ -14,30 +14,31 @@ export const marksDeleted = (work: Workspace): boolean =>
 /**
  * Marks the rows of `files` that have a key of the temporary table `doomed` as deleted: each file comes back with the
  * union of its old and new deletion vector, and one that has no row left does not come back (Delta protocol, "Deletion
- * Vectors"). A file whose row count the log does not tell cannot be marked, and is in `unmarked`.
+ * Vectors"). `marked`: how many rows. A file whose row count the log does not tell cannot be marked, and is in `unmarked`.
  */
 export async function markDeleted(
   work: Workspace,
   files: readonly AddFile[],
   keys: readonly Field[],
   { random }: { random: Random },
-): Promise<{ add: AddFile[]; unmarked: AddFile[] }> {
+): Promise<{ add: AddFile[]; marked: number; unmarked: AddFile[] }> {
   const { session, storage, table } = work
   const markable = files.filter((file) => fileRows(file) !== undefined)
   const unmarked = files.filter((file) => fileRows(file) === undefined)
-  if (markable.length === 0) return { add: [], unmarked }
+  if (markable.length === 0) return { add: [], marked: 0, unmarked }
   const found = await session.rows(`
     select file_index, list(file_row_number) dead from ${await tableRows(work, markable)}
     semi join doomed using (${columns(keys.map(physicalName))}) group by file_index`)
   const dead = new Map(found.map((row) => [Number(row.file_index), (row.dead as bigint[]).map(Number)]))
 
+  const marked = [...dead.values()].reduce((sum, rows) => sum + rows.length, 0)
   const kept: { file: AddFile; rows: number[] }[] = []
   for (const [at, file] of markable.entries()) {
     const old = file.deletionVector ? await readDeletionVector(storage, table.root, file.deletionVector) : []
     const rows = [...old, ...(dead.get(at + 1) ?? [])].sort((a, b) => a - b)
     if (rows.length < fileRows(file)!) kept.push({ file, rows })
   }
-  if (kept.length === 0) return { add: [], unmarked }
+  if (kept.length === 0) return { add: [], marked, unmarked }
   const vectors = await writeDeletionVectors(
     storage,
     table.root,
@@ -50,7 +51,7 @@ export async function markDeleted(
     deletionVector: vectors[at]!,
     stats: looseStats(file.stats!),
   }))
-  return { add, unmarked }
+  return { add, marked, unmarked }
 }
 
 /** The statistics still bound the rows, but are no longer their exact extremes. The text keeps every digit. */

@@ -39,9 +39,11 @@ interface Ports {
  * `delta.enableDeletionVectors` old rows are marked instead, and all fresh rows go to new files.
  */
 export async function replaceRows(work: Workspace, keys: readonly Field[], ports: Ports): Promise<Replacement> {
-  const { bins, matches } = await touchedFiles(work, 'doomed', keys)
+  const bins = await touchedFiles(work, 'doomed', keys)
   const remove = bins.flatMap(({ files }) => files)
-  const marked = marksDeleted(work) ? await markDeleted(work, remove, keys, ports) : { add: [], unmarked: remove }
+  const marked = marksDeleted(work)
+    ? await markDeleted(work, remove, keys, ports)
+    : { add: [], marked: 0, unmarked: remove }
   const rewritten = new Set(marked.unmarked)
   const open = bins
     .map((bin) => ({ ...bin, files: bin.files.filter((file) => rewritten.has(file)) }))
@@ -49,15 +51,18 @@ export async function replaceRows(work: Workspace, keys: readonly Field[], ports
   const written = await rewriteBins(work, open, keys, ports)
   const names = columns(storedNames(work))
   const before = `select ${names} from ${await tableRows(work, remove)} semi join doomed using (${keyList(keys)})`
-  const [counts] = await work.session.rows('select count(*) n from fresh')
+  const [counts] = await work.session.rows(`
+    select (select count(*) from fresh) as fresh, (select count(*) from ${await tableRows(work, marked.unmarked)}) as before`)
+  const rowsAdded = Number(counts!.fresh)
+  const rowsKept = written.rows - rowsAdded
   return {
-    add: [...marked.add, ...written],
+    add: [...marked.add, ...written.add],
     remove,
     cdc: hasChangeFeed(work.table.metadata) ? await writeChangeFeed(work, before, keys, ports) : [],
-    rowsRemoved: matches,
-    rowsAdded: Number(counts!.n),
+    rowsRemoved: marked.marked + Number(counts!.before) - rowsKept,
+    rowsAdded,
     bytesRead: bytesOf(marked.unmarked),
-    bytesWritten: bytesOf(written),
+    bytesWritten: bytesOf(written.add),
   }
 }
 
@@ -87,7 +92,8 @@ async function rewriteBins(work: Workspace, bins: readonly Bin[], keys: readonly
   } finally {
     await Promise.allSettled(stores)
   }
-  return addFiles(work, (await Promise.all(stores)).flat(), ports)
+  const files = (await Promise.all(stores)).flat()
+  return { add: addFiles(work, files, ports), rows: files.reduce((sum, { rows }) => sum + rows, 0) }
 }
 
 const keyList = (keys: readonly Field[]) => columns(keys.map(physicalName))

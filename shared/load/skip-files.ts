@@ -32,19 +32,17 @@ export async function candidateFiles(work: Workspace, keyTable: string, lead: Fi
   return files.filter((_, i) => chosen.has(i))
 }
 
-/**
- * The files of the table that hold a row with one of the keys of `keyTable`, and how many rows that are: the candidates,
- * asked by their key columns.
- */
-export async function touchedFiles(
-  work: Workspace,
-  keyTable: string,
-  keys: readonly Field[],
-): Promise<{ bins: Bin[]; matches: number }> {
+/** Rows at a file's start that are asked first: where changes are spread, one of them is nearly always among them. */
+const FIRST_ROWS = 4096
+
+/** The files of the table that hold a row with one of the keys of `keyTable`: the candidates, asked by their key columns. */
+export async function touchedFiles(work: Workspace, keyTable: string, keys: readonly Field[]): Promise<Bin[]> {
   const candidates = await candidateFiles(work, keyTable, keys[0]!)
-  const matches = await countMatches(work, candidates, keyTable, keys)
-  const touched = candidates.filter((_, at) => matches.has(at + 1))
-  return { bins: await makeBins(work, touched, keys[0]!), matches: [...matches.values()].reduce((a, b) => a + b, 0) }
+  const early = await holders(work, candidates, keyTable, keys, `where file_row_number < ${FIRST_ROWS}`)
+  const rest = candidates.filter((file) => !early.has(file))
+  const late = await holders(work, rest, keyTable, keys)
+  const touched = candidates.filter((file) => early.has(file) || late.has(file))
+  return makeBins(work, touched, keys[0]!)
 }
 
 /** `key_ranges (i, low, high)`: bounds of the leading key column, null where a file does not tell. */
@@ -76,13 +74,12 @@ function boundSql(value: Comparable | undefined, type: LogicalType): string {
   }
 }
 
-async function countMatches(work: Workspace, files: AddFile[], keyTable: string, keys: readonly Field[]) {
-  if (files.length === 0) return new Map<number, number>()
+async function holders(work: Workspace, files: AddFile[], keyTable: string, keys: readonly Field[], where = '') {
+  if (files.length === 0) return new Set<AddFile>()
   const names = keys.map((key) => quoted(physicalName(key))).join(', ')
   const rows = await work.session.rows(`
-    select file_index, count(*) n from ${await tableRows(work, files)}
-    semi join ${keyTable} using (${names}) group by file_index`)
-  return new Map(rows.map((row) => [Number(row.file_index), Number(row.n)]))
+    select distinct file_index from (from ${await tableRows(work, files)} ${where}) semi join ${keyTable} using (${names})`)
+  return new Set(rows.map((row) => files[Number(row.file_index) - 1]!))
 }
 
 /** Neighbours that overlap share a bin, so what is written for one bin never overlaps what is written for another. */
