@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import type { Session } from '../../shared/load/engine.ts'
 import { literal } from '../../shared/load/sql.ts'
+import { pythonEnvironment } from '../support/python.ts'
 
 export interface DeltaRsTable {
   version: number
@@ -13,8 +14,11 @@ export interface DeltaRsTable {
   transactions: Record<string, number | null>
 }
 
-const python = join(import.meta.dirname, '../../.venv/bin/python')
+const packages = 'deltalake==1.6.6\npyarrow==26.0.1\n'
 const script = join(import.meta.dirname, 'delta_rs.py')
+
+/** Where Python with delta-rs is, made on the first call. */
+export const deltaRsPrograms = () => pythonEnvironment('interop', packages)
 
 /** Reads a table with delta-rs; its rows are then in the Parquet file `out`. */
 export const deltaRsRead = (table: string, out: string, version?: number): DeltaRsTable =>
@@ -33,7 +37,7 @@ export async function difference(session: Session, ours: string, theirsFile: str
 }
 
 function call(args: readonly string[], input: string): unknown {
-  const { status, stdout, stderr } = spawnSync(python, [script, ...args], {
+  const { status, stdout, stderr } = spawnSync(join(deltaRsPrograms(), 'python'), [script, ...args], {
     input,
     encoding: 'utf8',
     maxBuffer: 1 << 28,

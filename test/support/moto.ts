@@ -1,11 +1,8 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-
-const version = '5.2.5'
-const folder = join(import.meta.dirname, '../../.venv/moto')
+import { pythonEnvironment } from './python.ts'
 
 /** moto's server, an emulated AWS account: S3 with conditional writes, DynamoDB with transactions, SQS, secrets. */
 export interface Moto {
@@ -17,9 +14,9 @@ export interface Moto {
 
 /** Starts moto on a free port of this machine; the first time it is installed into `.venv`. Needs Python 3 with venv. */
 export async function startMoto(): Promise<Moto> {
-  install()
+  const programs = pythonEnvironment('moto', 'moto[server]==5.2.5\n')
   const port = await freePort()
-  const server = spawn(join(folder, 'bin/moto_server'), ['-H', '127.0.0.1', '-p', String(port)], {
+  const server = spawn(join(programs, 'moto_server'), ['-H', '127.0.0.1', '-p', String(port)], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, PYTHONUNBUFFERED: '1' },
   })
@@ -45,13 +42,6 @@ export async function startMoto(): Promise<Moto> {
       while (server.exitCode === null && server.signalCode === null) await sleep(10)
     },
   }
-}
-
-function install(): void {
-  if (existsSync(join(folder, 'bin/moto_server'))) return
-  const run = (command: string, ...args: string[]) => execFileSync(command, args, { stdio: ['ignore', 2, 2] })
-  run('python3', '-m', 'venv', folder)
-  run(join(folder, 'bin/pip'), 'install', '--quiet', `moto[server]==${version}`)
 }
 
 async function answering(url: string, server: ChildProcess, errors: () => string): Promise<void> {
