@@ -8,7 +8,8 @@ export interface Batch {
   lines: string[]
   /** UTF-16 length of the lines: cheap, and exact for ASCII. */
   size: number
-  encoded?: { encoding: Compression; rows: Uint8Array }
+  /** As it travels, and its size before compression. */
+  encoded?: { encoding: Compression; rows: Uint8Array; rawBytes: number }
 }
 
 export const endOf = (batch: Batch): number => batch.offset + batch.lines.length
@@ -23,7 +24,7 @@ export async function encodeRows(batch: Batch, compression: Compression) {
   if (batch.encoded) return batch.encoded
   const raw = encoder.encode(`${batch.lines.join('\n')}\n`)
   const encoding = raw.length < MIN_COMPRESS_BYTES ? 'none' : compression
-  batch.encoded = { encoding, rows: encoding === 'none' ? raw : await compress(raw, encoding) }
+  batch.encoded = { encoding, rows: encoding === 'none' ? raw : await compress(raw, encoding), rawBytes: raw.length }
   return batch.encoded
 }
 
@@ -49,21 +50,47 @@ export function inBatches(offset: number, lines: readonly string[], maxSize: num
   return batches
 }
 
-/** An ingest message: docs/protocol.md, "Frames". */
+/** A record as one line of JSON. @throws ZerobusError `push.too_large`, `usage.invalid` */
+export function toLine(record: string | Uint8Array | object, maxBytes: number): string {
+  let line = textOf(record)
+  // A raw line break cannot stand inside a JSON string, so it is layout and may become a space.
+  if (/[\n\r]/.test(line)) line = line.replace(/[\n\r]+/g, ' ')
+  // A blank line is no record to the server, and would put every later one at a wrong offset.
+  if (line.trim() === '') throw new ZerobusError('usage.invalid', 'a record is blank; give the JSON of one object')
+  if (line.length > maxBytes)
+    throw new ZerobusError(
+      'push.too_large',
+      `a record of ${line.length} characters is over the limit of ${maxBytes} bytes`,
+    )
+  return line
+}
+
+function textOf(record: string | Uint8Array | object): string {
+  if (typeof record === 'string') return record
+  return record instanceof Uint8Array ? new TextDecoder().decode(record) : JSON.stringify(record)
+}
+
+/** An ingest message and its size on the wire: docs/protocol.md, "Frames". */
 export function encodeMessage(
   batch: Batch,
   { encoding, rows }: NonNullable<Batch['encoded']>,
   binary: boolean,
-): Uint8Array<ArrayBuffer> | string {
+): { data: Uint8Array<ArrayBuffer> | string; bytes: number } {
   const header = { type: 'ingest', offset: batch.offset, count: batch.lines.length, encoding }
-  if (!binary)
-    return JSON.stringify({ ...header, rows: encoding === 'none' ? new TextDecoder().decode(rows) : toBase64(rows) })
+  if (!binary) {
+    const data = JSON.stringify({
+      ...header,
+      rows: encoding === 'none' ? new TextDecoder().decode(rows) : toBase64(rows),
+    })
+    // A text is only encoded to be measured when it may hold more than ASCII: base64 does not.
+    return { data, bytes: encoding === 'none' ? encoder.encode(data).length : data.length }
+  }
   const text = encoder.encode(JSON.stringify(header))
   const frame = new Uint8Array(4 + text.length + rows.length)
   new DataView(frame.buffer).setUint32(0, text.length)
   frame.set(text, 4)
   frame.set(rows, 4 + text.length)
-  return frame
+  return { data: frame, bytes: frame.length }
 }
 
 async function compress(raw: Uint8Array<ArrayBuffer>, encoding: 'gzip' | 'zstd'): Promise<Uint8Array> {

@@ -1,16 +1,24 @@
 import { toBase64 } from './batch.ts'
 import { type Rejection, ZerobusError } from './errors.ts'
 
+const OPEN_TIMEOUT_MS = 15_000
+
 export interface Opened {
   session: string
   durable: number
   committed: number
   schemaVersion?: number
   columns?: readonly Column[]
-  window: { bytes: number; records: number }
+  window: Window
   limits: { messageBytes: number; recordBytes: number; batchBytes: number }
   encodings: readonly string[]
   binary: boolean
+}
+
+/** What may be in flight. */
+export interface Window {
+  bytes: number
+  records: number
 }
 
 export interface Column {
@@ -27,7 +35,7 @@ export type ServerMessage =
       committed: number
       rejectedRanges?: [number, number][]
       rejected?: Rejection[]
-      window?: { bytes: number; records: number }
+      window?: Window
     }
   | { type: 'schema'; schemaVersion: number; columns: Column[] }
   | { type: 'drain'; inMs: number; reason: string }
@@ -55,13 +63,15 @@ export type SocketClass = new (url: string, protocols: string[]) => Socket
 
 export interface Connection {
   readonly opened: Opened
+  /** Resolves when the connection has ended, to the reason. */
+  readonly ended: Promise<ZerobusError>
+  /** A message on an ended connection goes nowhere. */
   send(message: string | Uint8Array<ArrayBuffer>): void
   close(): void
 }
 
 /**
- * Opens one connection and its session. Messages after `opened` go to `onMessage`, in order; `onClosed` is called once
- * when the connection ends for whatever reason.
+ * Opens one connection and its session. Messages after `opened` go to `onMessage`, in order.
  *
  * @throws ZerobusError
  */
@@ -73,17 +83,19 @@ export function connect(options: {
   /** The first record still held here. */
   durable: number
   create: boolean
-  timeoutMs: number
   socketClass: SocketClass
   onMessage(message: ServerMessage): void
-  onClosed(error: ZerobusError): void
 }): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const protocols = ['lakeflow.zerobus.v1', `bearer.${base64Url(options.token)}`]
     const socket = new options.socketClass(options.url, protocols)
     socket.binaryType = 'arraybuffer'
     let opened = false
-    const timer = setTimeout(() => end(unreachable(`no answer within ${options.timeoutMs} ms`)), options.timeoutMs)
+    let finish: (error: ZerobusError) => void
+    const ended = new Promise<ZerobusError>((done) => {
+      finish = done
+    })
+    const timer = setTimeout(() => end(unreachable(`no answer within ${OPEN_TIMEOUT_MS} ms`)), OPEN_TIMEOUT_MS)
 
     socket.onopen = () =>
       socket.send(
@@ -96,27 +108,44 @@ export function connect(options: {
         }),
       )
     socket.onmessage = (event) => {
-      const message = JSON.parse(String(event.data)) as ServerMessage | GatewayMessage
+      const message = parse(event.data)
+      if (!message)
+        return end(new ZerobusError('push.frame_invalid', 'what answers there does not speak this protocol'))
       // A server behind a gateway cannot end the connection after its answer, so it is ended here.
       if (message.type === 'error') end(new ZerobusError(message.code, message.message, message))
       else if (message.type === undefined) end(unreachable(`the gateway says: ${message.message}`))
       else if (message.type === 'opened') {
         opened = true
         clearTimeout(timer)
-        resolve({ opened: message, send: (data) => socket.send(data), close: () => end(unreachable('closed here')) })
+        resolve({ opened: message, ended, send: (data) => socket.send(data), close: () => end(unreachable('left')) })
       } else if (opened) options.onMessage(message)
     }
     socket.onerror = () => {}
-    socket.onclose = (event) => end(unreachable(`the connection ended (${event.code})`))
+    socket.onclose = (event) => end(closeError(event.code))
 
     function end(error: ZerobusError) {
       clearTimeout(timer)
       socket.onclose = socket.onmessage = socket.onopen = null
       socket.close()
-      if (opened) options.onClosed(error)
+      if (opened) finish(error)
       else reject(error)
     }
   })
+}
+
+function parse(data: unknown): ServerMessage | GatewayMessage | undefined {
+  try {
+    const message = JSON.parse(String(data)) as ServerMessage | GatewayMessage
+    return typeof message?.type === 'string' || typeof message?.message === 'string' ? message : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function closeError(code: number): ZerobusError {
+  // Sending the same again would only be refused again.
+  if (code === 1009) return new ZerobusError('push.too_large', 'a message was over what the transport takes (1009)')
+  return unreachable(`the connection ended (${code})`)
 }
 
 const unreachable = (why: string) =>

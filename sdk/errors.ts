@@ -41,3 +41,8 @@ export interface Rejection {
   got: string
   wanted: string
 }
+
+/** Anything thrown, as the kind of error that this package throws. */
+export function asZerobusError(cause: unknown): ZerobusError {
+  return cause instanceof ZerobusError ? cause : new ZerobusError('bug.invariant', String(cause), { cause })
+}

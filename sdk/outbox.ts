@@ -92,6 +92,11 @@ export class Outbox {
     }
   }
 
+  /** The offset of the first record held, or the next one. */
+  get first(): number {
+    return (this.#batches[0] ?? this.#filling).offset
+  }
+
   unacked(): Batch[] {
     return this.#filling.lines.length > 0 ? [...this.#batches, this.#filling] : [...this.#batches]
   }

@@ -6,6 +6,8 @@ export class Rejections {
   #ranges: [number, number][] = []
   #reasons: Rejection[] = []
   #unreported = 0
+  /** Asked for one by one, so that `close` need not name them again. */
+  readonly #reported = new Set<number>()
 
   constructor(onReject: ((reasons: readonly Rejection[], count: number) => void) | undefined) {
     this.#onReject = onReject
@@ -26,8 +28,10 @@ export class Rejections {
   check(offset: number) {
     if (!this.#has(offset)) return
     const reasons = this.#reasons.filter((reason) => reason.offset === offset)
-    // Who asked has heard of it.
-    if (this.#unreported > 0) this.#unreported--
+    if (this.#unreported > 0 && !this.#reported.has(offset)) {
+      this.#unreported--
+      this.#reported.add(offset)
+    }
     throw new RejectedRecordsError(reasons, 1)
   }
 
@@ -36,6 +40,7 @@ export class Rejections {
     if (this.#unreported === 0) return
     const count = this.#unreported
     this.#unreported = 0
+    this.#reported.clear()
     throw new RejectedRecordsError(this.#reasons, count)
   }
 

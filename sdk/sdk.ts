@@ -24,6 +24,7 @@ export interface TableProperties {
 export class ZerobusSdk {
   readonly #url: string
   readonly #token: () => Promise<string>
+  readonly #refreshesToken: boolean
   readonly #socketClass: SocketClass
 
   /** `endpoint`: `https://host` or `wss://host`, with a path when the server has one. */
@@ -32,6 +33,7 @@ export class ZerobusSdk {
     if (url.pathname === '/') url.pathname = '/zerobus/v1/session'
     this.#url = url.href
     const { token } = options
+    this.#refreshesToken = typeof token === 'function'
     this.#token = async () => (typeof token === 'string' ? token : token())
     const socketClass = options.webSocket ?? (globalThis as { WebSocket?: unknown }).WebSocket
     if (!socketClass) throw new ZerobusError('usage.invalid', 'this platform has no WebSocket; pass one as `webSocket`')
@@ -69,6 +71,12 @@ export class ZerobusSdk {
   }
 
   #target(tableName: string) {
-    return { url: this.#url, tableName, token: this.#token, socketClass: this.#socketClass }
+    return {
+      url: this.#url,
+      tableName,
+      token: this.#token,
+      refreshesToken: this.#refreshesToken,
+      socketClass: this.#socketClass,
+    }
   }
 }

@@ -33,17 +33,22 @@ export function diskSpool(folder: string): Spool {
         for (const { reject } of batch) reject(error)
       }
     }
+    // Here and not when the promise settles: whoever was resolved above may append before that.
+    writing = undefined
   }
 
   async function write(batch: readonly { offset: number; records: readonly string[] }[]) {
     if (!file || sizeBytes > SEGMENT_BYTES) {
+      const { offset } = batch[0]!
       await file?.close()
-      file = await open(join(folder, segmentName(batch[0]!.offset)), 'a')
-      segments.push({ offset: batch[0]!.offset, end: batch[0]!.offset })
+      // A file of this name holds nothing but what a crash tore: whole entries would have made this offset a higher one.
+      file = await open(join(folder, segmentName(offset)), 'w')
+      await syncFolder(folder)
+      segments.push({ offset, end: offset })
       sizeBytes = 0
     }
     const bytes = Buffer.concat(batch.map(encodeEntry))
-    await file.write(bytes)
+    await file.appendFile(bytes)
     await file.datasync()
     sizeBytes += bytes.length
     const last = batch.at(-1)!
@@ -56,30 +61,30 @@ export function diskSpool(folder: string): Spool {
       const names = (await readdir(folder)).filter((name) => name.endsWith(SUFFIX)).sort()
       const records: string[] = []
       let first: number | undefined
+      segments.length = 0
       for (const name of names) {
         const offset = Number(name.slice(0, -SUFFIX.length))
+        // A segment is named before it is filled: without entries it still tells which offsets are taken.
+        first ??= offset
         for (const entry of decodeEntries(await readFile(join(folder, name)))) {
-          first ??= entry.offset
           if (entry.offset !== first + records.length) throw damaged(folder)
           records.push(...entry.records)
         }
-        segments.push({ offset, end: (first ?? offset) + records.length })
+        segments.push({ offset, end: first + records.length })
       }
       const session = await readSession(folder)
-      return { ...(session ?? {}), offset: first ?? session?.offset ?? 0, records }
+      return { ...(session === undefined ? {} : { session }), offset: first ?? 0, records }
     },
 
     append(offset, records) {
       return new Promise((resolve, reject) => {
         waiting.push({ offset, records, resolve, reject })
-        writing ??= drain().finally(() => {
-          writing = undefined
-        })
+        writing ??= drain()
       })
     },
 
     async setSession(session) {
-      await writeSession(folder, { session, offset: 0 })
+      await writeSession(folder, session)
     },
 
     async trim(offset) {
@@ -98,27 +103,34 @@ export function diskSpool(folder: string): Spool {
   }
 }
 
-interface SessionFile {
-  session: string
-  offset: number
-}
-
-async function readSession(folder: string): Promise<SessionFile | undefined> {
+async function readSession(folder: string): Promise<string | undefined> {
   try {
-    return JSON.parse(await readFile(join(folder, 'session.json'), 'utf8')) as SessionFile
+    return (JSON.parse(await readFile(join(folder, 'session.json'), 'utf8')) as { session: string }).session
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
 }
 
-async function writeSession(folder: string, session: SessionFile) {
+async function writeSession(folder: string, session: string) {
   const temporary = join(folder, 'session.json.new')
   const file = await open(temporary, 'w')
-  await file.writeFile(JSON.stringify(session))
+  await file.writeFile(JSON.stringify({ session }))
   await file.sync()
   await file.close()
   await rename(temporary, join(folder, 'session.json'))
+  await syncFolder(folder)
+}
+
+/** A new name in a folder is safe only with the folder itself. */
+async function syncFolder(folder: string) {
+  if (process.platform === 'win32') return
+  const handle = await open(folder)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }
 
 function encodeEntry({ offset, records }: { offset: number; records: readonly string[] }): Buffer {

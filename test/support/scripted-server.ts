@@ -16,7 +16,7 @@ export interface Peer {
   send(message: object): void
   ack(durable: number, committed?: number): void
   /** The connection ends, without a word or with an error told first. */
-  cut(error?: { code: string; retryable: boolean; retryAfterMs?: number }): void
+  cut(error?: { code: string; retryable: boolean; retryAfterMs?: number }, closeCode?: number): void
 }
 
 /** What the server does with a connection: any part left out is answered as a server that keeps everything would. */
@@ -65,11 +65,11 @@ export function scriptedServer(script: Script = {}) {
           durable = Math.max(durable, upTo)
           this.#peer.send({ type: 'ack', durable: upTo, committed })
         },
-        cut: (error) => {
+        cut: (error, closeCode = 1006) => {
           if (error) this.#peer.send({ type: 'error', message: error.code, ...error })
           this.#later(() => {
             this.#ended = true
-            this.onclose?.({ code: 1006, reason: '' })
+            this.onclose?.({ code: closeCode, reason: '' })
           })
         },
       }

@@ -181,10 +181,118 @@ test('pauses before reconnecting double, within their jitter, and are as long as
   await stream.ingestRecordOffset({ id: 0 })
   await stream.close()
 
-  // After connection n + 1 failed, the pause is half to all of 20 ms * 2^n; timers may be a millisecond early.
-  const pauses = atMs.slice(2).map((at, i) => at - atMs[i + 1]!)
-  expect(pauses).toHaveLength(4)
-  for (const [n, least] of [10, 20, 40, 300].entries()) expect(pauses[n]).toBeGreaterThan(least - 2)
+  // After connection n failed, the pause is half to all of 20 ms * 2^n; timers may be a millisecond early.
+  const pauses = atMs.slice(1).map((at, i) => at - atMs[i]!)
+  expect(pauses).toHaveLength(5)
+  for (const [n, least] of [10, 20, 40, 80, 300].entries()) expect(pauses[n]).toBeGreaterThan(least - 2)
+})
+
+test('a server that lets the stream in and then refuses its records is not hammered, and its wish for a pause is kept', async () => {
+  const atMs: number[] = []
+  const { stream } = await streamTo({
+    opened(peer) {
+      atMs.push(performance.now())
+      peer.send(scriptedServer().opened)
+    },
+    ingest(peer, { offset, count }, connection) {
+      if (connection < 4)
+        peer.cut({ code: 'queue.full', retryable: true, ...(connection === 3 && { retryAfterMs: 200 }) })
+      else peer.ack(offset + count)
+    },
+  })
+
+  await stream.ingestRecordOffset({ id: 0 })
+  await stream.close()
+
+  const pauses = atMs.slice(1).map((at, i) => at - atMs[i]!)
+  expect(pauses[3]).toBeGreaterThan(198)
+})
+
+test('a token refused at a reconnect is asked for anew once, and a second refusal ends the stream', async () => {
+  const refused = { code: 'push.unauthenticated', retryable: false }
+  const tokens = ['first', 'stale', 'fresh', 'stale', 'stale too']
+  const { stream, peers } = await streamTo(
+    {
+      opened: (peer) => (peer.token.startsWith('stale') ? peer.cut(refused) : peer.send(scriptedServer().opened)),
+      ingest: (peer, { offset, count }, connection) =>
+        connection === 2 && offset === 0 ? peer.ack(count) : peer.cut(),
+    },
+    {},
+    () => tokens.shift()!,
+  )
+
+  await stream.ingestRecordOffset({ id: 0 })
+  await stream.waitForOffset(0)
+  await stream.ingestRecordOffset({ id: 1 })
+
+  await expect(stream.waitForOffset(1)).rejects.toMatchObject({ code: 'push.unauthenticated' })
+  expect(peers.map(({ token }) => token)).toEqual(['first', 'stale', 'fresh', 'stale', 'stale too'])
+  await expect(stream.close()).rejects.toMatchObject({ code: 'push.unacknowledged' })
+})
+
+test('close waits for records that wait for room, and takes no others', async () => {
+  const held: (() => void)[] = []
+  const { stream, peers } = await streamTo(
+    { ingest: (peer, { offset, count }) => void held.push(() => peer.ack(offset + count)) },
+    { maxBufferedBytes: 20 },
+  )
+  await stream.ingestRecordsOffset(ids(0, 3))
+  const waiting = [stream.ingestRecordsOffset(ids(3, 6)), stream.ingestRecordOffset({ id: 6 })]
+
+  const closing = stream.close()
+  const late = stream.ingestRecordOffset({ id: 7 })
+  const releasing = setInterval(() => held.shift()?.(), 5)
+  await expect(late).rejects.toMatchObject({ code: 'push.stream_closed' })
+  await closing
+  clearInterval(releasing)
+
+  expect(await Promise.all(waiting)).toEqual([5n, 6n])
+  expect(idsOf(peers[0]!.ingests)).toEqual([0, 1, 2, 3, 4, 5, 6])
+})
+
+test('whoever waits for something else when the stream is closed is told so', async () => {
+  const { stream } = await streamTo({})
+  const last = await stream.ingestRecordOffset({ id: 0 })
+  const waiting = stream.waitForOffset(last + 1n)
+  waiting.catch(() => {})
+
+  await stream.close()
+
+  await expect(waiting).rejects.toMatchObject({ code: 'push.stream_closed' })
+})
+
+test('what getUnackedRecords gives can be ingested again, and a blank record is refused before it shifts the offsets', async () => {
+  const { stream, peers } = await streamTo({})
+
+  await stream.ingestRecordOffset(new TextEncoder().encode('{"id":0}'))
+  await expect(stream.ingestRecordOffset(' \n')).rejects.toMatchObject({ code: 'usage.invalid' })
+  await stream.ingestRecordOffset('{"id":\n1}')
+  await stream.close()
+
+  expect(idsOf(peers[0]!.ingests)).toEqual([0, 1])
+})
+
+test('a message over what the transport takes is not sent for ever', async () => {
+  const { stream, peers } = await streamTo({ ingest: (peer) => peer.cut(undefined, 1009) })
+
+  await stream.ingestRecordOffset({ id: 0 })
+
+  await expect(stream.waitForOffset(0)).rejects.toMatchObject({ code: 'push.too_large', isRetryable: false })
+  expect(peers).toHaveLength(1)
+  await expect(stream.close()).rejects.toMatchObject({ code: 'push.unacknowledged' })
+})
+
+test('two waits for the same rejected record do not hide another one from close', async () => {
+  const { stream } = await streamTo({
+    ingest: (peer, { offset, count }) =>
+      peer.send({ type: 'ack', durable: offset + count, committed: 0, rejectedRanges: [[0, 2]], rejected: [] }),
+  })
+  const first = await stream.ingestRecordsOffset(ids(0, 2)).then(() => 0)
+
+  await expect(stream.waitForOffset(first)).rejects.toMatchObject({ code: 'row.unrepresentable' })
+  await expect(stream.waitForOffset(first)).rejects.toMatchObject({ code: 'row.unrepresentable' })
+
+  await expect(stream.close()).rejects.toMatchObject({ code: 'row.unrepresentable', count: 1 })
 })
 
 test('a refusal that waiting does not help ends the stream: no reconnect, the code as the server gave it', async () => {

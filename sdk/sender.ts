@@ -1,0 +1,131 @@
+import { type Batch, type Compression, encodeMessage, encodeRows } from './batch.ts'
+import type { Connection, Window } from './connection.ts'
+import { asZerobusError, type ZerobusError } from './errors.ts'
+import type { StreamOptions } from './options.ts'
+import { Outbox } from './outbox.ts'
+
+/** Fills batches with records, and sends them in order as far as the server's window allows. */
+export class Sender {
+  readonly outbox = new Outbox()
+  readonly #options: StreamOptions
+  readonly #failed: (error: ZerobusError) => void
+  #connection: Connection | undefined
+  #window: Window = { bytes: 0, records: 0 }
+  #fittingBatchBytes = Number.POSITIVE_INFINITY
+  #sending = false
+  #lingerTimer: ReturnType<typeof setTimeout> | undefined
+  #roomWaiters: (() => void)[] = []
+
+  constructor(options: StreamOptions, failed: (error: ZerobusError) => void) {
+    this.#options = options
+    this.#failed = failed
+  }
+
+  get maxBatchBytes(): number {
+    return Math.min(this.#options.maxBatchBytes ?? 256 << 10, this.#fittingBatchBytes)
+  }
+
+  add(lines: readonly string[]) {
+    for (const line of lines)
+      if (this.outbox.add(line) >= this.maxBatchBytes) this.seal()
+      else this.#lingerTimer ??= setTimeout(() => this.seal(), this.#options.lingerMs ?? 20)
+  }
+
+  /** Ends the batch being filled, full or not, and sends it when its turn comes. */
+  seal() {
+    clearTimeout(this.#lingerTimer)
+    this.#lingerTimer = undefined
+    if (this.outbox.seal()) void this.send()
+  }
+
+  /** Everything not acknowledged is to be sent on this connection, or waits for one. */
+  use(connection: Connection | undefined) {
+    this.#connection = connection
+    if (connection) this.#window = connection.opened.window
+    this.outbox.rewind()
+    void this.send()
+  }
+
+  /** The server's window is another one from here on. */
+  resize(window: Window) {
+    this.#window = window
+  }
+
+  /** Sends nothing more on this connection; what is in flight is still acknowledged. */
+  stop() {
+    this.#connection = undefined
+  }
+
+  acknowledge(durable: number) {
+    this.outbox.acknowledge(durable)
+    this.wakeWaiters()
+    void this.send()
+  }
+
+  get isFull(): boolean {
+    return this.outbox.size > (this.#options.maxBufferedBytes ?? 32 << 20)
+  }
+
+  /** Resolves when something was acknowledged, or nothing will be. */
+  waitForRoom(): Promise<void> {
+    this.seal()
+    return new Promise((resolve) => this.#roomWaiters.push(resolve))
+  }
+
+  wakeWaiters() {
+    for (const resolve of this.#roomWaiters.splice(0)) resolve()
+  }
+
+  end() {
+    clearTimeout(this.#lingerTimer)
+    this.#connection = undefined
+    this.wakeWaiters()
+  }
+
+  /** Sends what fits. One at a time: compression takes a while, and the order must hold. */
+  async send() {
+    if (this.#sending) return
+    this.#sending = true
+    try {
+      for (;;) {
+        const connection = this.#connection
+        const batch = this.outbox.waiting
+        if (!connection || !batch) return
+        const rows = await encodeRows(batch, this.#compressionFor(connection))
+        // The connection may be gone by now, and the batch acknowledged by the one before.
+        if (this.#connection !== connection || this.outbox.waiting !== batch) continue
+        if (!this.#post(connection, batch, rows)) return
+      }
+    } catch (error) {
+      this.#failed(asZerobusError(error))
+    } finally {
+      this.#sending = false
+    }
+  }
+
+  /** False when the window is full. */
+  #post(connection: Connection, batch: Batch, rows: NonNullable<Batch['encoded']>): boolean {
+    const { limits, binary } = connection.opened
+    if (!this.outbox.fits(batch, this.#window)) return false
+    const message = encodeMessage(batch, rows, binary)
+    this.#learnBatchSize(batch.size, message.bytes, limits.messageBytes)
+    if (message.bytes > limits.messageBytes || rows.rawBytes > limits.batchBytes) this.outbox.split(batch)
+    else {
+      connection.send(message.data)
+      this.outbox.markSent()
+    }
+    return true
+  }
+
+  /** Where messages are small (32 KB behind API Gateway), batches become what compresses to almost one of them. */
+  #learnBatchSize(size: number, messageBytes: number, limit: number) {
+    // Small batches compress worse than what is to be known here.
+    if (messageBytes < limit / 4) return
+    this.#fittingBatchBytes = Math.max(1024, Math.floor((0.9 * limit * size) / messageBytes))
+  }
+
+  #compressionFor(connection: Connection): Compression {
+    const wanted = this.#options.compression ?? 'gzip'
+    return connection.opened.encodings.includes(wanted) ? wanted : 'none'
+  }
+}
