@@ -1,4 +1,5 @@
 import type { Run, StreamSummary } from '../shared/state/runs.ts'
+import { changeText } from '../shared/sync/event-log.ts'
 import type { SyncProgress } from '../shared/sync/progress.ts'
 import { bytes, count, duration, rows as rowsText } from './numbers.ts'
 import type { Output } from './output.ts'
@@ -100,6 +101,9 @@ export class ProgressDisplay {
         break
       case 'resyncing':
         this.#output.line(`  ${stream}  ${progress.error.code}: ${progress.error.message}; copied again in full`)
+        break
+      case 'schema_change':
+        this.#output.line(`  ${stream}  ${changeText(progress.change)}`)
         break
       case 'note':
         this.#output.line(`  ${stream}  ${progress.message}`)

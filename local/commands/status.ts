@@ -26,7 +26,10 @@ export const status: Command = {
         const what = stream.error
           ? `FAILED ${stream.error.code}: ${stream.error.message}`
           : `${stream.state.toLowerCase()}, ${count(stream.rows)} rows in ${duration(stream.durationMs)}`
-        output.line(`    ${stream.stream}  ${what}${stream.version === undefined ? '' : `, version ${stream.version}`}`)
+        const drift = stream.schemaChanges ? `, ${count(stream.schemaChanges)} schema changes (lakeflow events)` : ''
+        output.line(
+          `    ${stream.stream}  ${what}${drift}${stream.version === undefined ? '' : `, version ${stream.version}`}`,
+        )
       }
     }
     return all.some(({ lastRun }) => lastRun?.state === 'FAILED') ? 1 : 0

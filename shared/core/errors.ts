@@ -70,6 +70,8 @@ export const errorCodes = {
   'table.missing': 'fix',
   /** The table changed in a way that this write cannot be laid on top of. The run is planned again from the new version. */
   'table.schema_changed': 'retry',
+  /** A source column is new, gone, renamed or of another type, and `schema_drift` of its table freezes that. The message says which and what it was. Set the policy to `evolve`, exclude the column, or run a full refresh of the table, which takes the source as it is. */
+  'table.schema_frozen': 'fix',
   /** A source column has a type now that the table's column cannot hold. The stream is being copied again in full. */
   'table.type_changed': 'resync',
   /** The table no longer holds what was committed to it: it was dropped, or restored to an older version. The stream is being copied again in full. */

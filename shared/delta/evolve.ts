@@ -106,6 +106,38 @@ export function replaceColumns(table: TableSnapshot, schema: Schema, random: Ran
   return evolution(table, schema.fields.map(prepare))
 }
 
+/**
+ * The table with these top-level columns: `was` names one that is there, which keeps its data under a new name, type or
+ * metadata; one without it is new and null in older files. Columns that are not named are dropped from sight. A rename
+ * turns column mapping by name on where it is off. Files are not looked at: whoever changes a type writes them again.
+ */
+export function reshapeColumns(
+  table: TableSnapshot,
+  columns: readonly { was?: string; field: Field }[],
+  random: Random,
+): Evolution {
+  const renamed = columns.some(({ was, field }) => was !== undefined && was !== field.name)
+  const isMapped = renamed || mappingMode(table.metadata) !== 'none'
+  const old = new Map((isMapped ? mapped(table) : table.schema.fields).map((field) => [field.name, field]))
+  const nested = (field: Field): Field => {
+    if (field.id !== undefined) return { ...field, type: mapFields(field.type, nested) }
+    const { physicalName: _, ...rest } = field
+    return { ...rest, ...(isMapped && { physicalName: `col-${random.uuid()}` }), type: mapFields(field.type, nested) }
+  }
+  const fields = columns.map(({ was, field }) => {
+    const { id: _, physicalName: __, ...wanted } = field
+    const there = was === undefined ? undefined : old.get(was)
+    if (!there) return nested({ ...wanted, nullable: true })
+    const { id, physicalName: name } = there
+    const numbered = { ...wanted, ...(id !== undefined && { id }), ...(name !== undefined && { physicalName: name }) }
+    return { ...numbered, type: mapFields(wanted.type, nested) }
+  })
+  const names = new Map(columns.map(({ was, field }) => [was, field.name]))
+  return evolution(table, fields, {
+    partitionColumns: table.metadata.partitionColumns.map((name) => names.get(name) ?? name),
+  })
+}
+
 function topColumn(table: TableSnapshot, name: string): Field {
   const column = findField(table.schema.fields, name)
   if (column) return column

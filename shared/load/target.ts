@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import { IngestError, invariant } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
 import { commit, createTable } from '../delta/commit.ts'
-import { addColumns, type Evolution, replaceColumns } from '../delta/evolve.ts'
+import { type Evolution, replaceColumns } from '../delta/evolve.ts'
 import { newTable } from '../delta/new-table.ts'
 import { readSnapshot } from '../delta/snapshot.ts'
 import type { TableSnapshot } from '../delta/table.ts'
@@ -78,30 +78,6 @@ export async function openTarget(options: TargetOptions, ports: TargetPorts): Pr
     )
   }
   return commitLog(snapshot, ports)
-}
-
-/**
- * The table's own fields for the columns of a stream, in the stream's order: what its files are written with. Columns
- * the table lacks are added to it first; columns the stream lacks stay, and read as null in new rows.
- *
- * @throws IngestError `table.type_changed` (resync) when a column's type is not the table's any more
- */
-export async function followColumns(log: CommitLog, schema: Schema, random: Random): Promise<Schema> {
-  let table = await log.read()
-  // Another writer may win; what it left to do is looked at again.
-  for (let evolution = addColumns(table, schema.fields, random); evolution; ) {
-    await log.commit(table, { operation: 'ADD COLUMNS', ...withoutSchema(evolution), reads: 'table' })
-    table = await log.read()
-    evolution = addColumns(table, schema.fields, random)
-  }
-  const changed = schema.fields.find((field) => !sameType(field, findField(table.schema.fields, field.name)!))
-  if (changed) {
-    throw new IngestError(
-      'table.type_changed',
-      `the column ${changed.name} of ${table.root} is ${typeText(findField(table.schema.fields, changed.name)!.type)}, and is now ${typeText(changed.type)} in the source`,
-    )
-  }
-  return fieldsOf(table, schema)
 }
 
 /** How a table's columns change when all its files are replaced; undefined when they are the stream's already. */

@@ -1,11 +1,13 @@
 import type { ReadMode, SourceTable } from '../connector/connector.ts'
 import type { Filter } from '../connector/filter.ts'
 import { IngestError } from '../core/errors.ts'
+import type { DriftPolicy } from '../schema/drift.ts'
 import type { ConnectorOptions } from './connector-options.ts'
 import { parseRowFilter, renameColumns } from './row-filter.ts'
 import { type SelectedTable, selectTables } from './select-tables.ts'
 import { SourceColumns } from './source-columns.ts'
 import type { PipelineSpec } from './spec.ts'
+import { driftPolicy } from './table-configuration.ts'
 
 /** One source table with everything a pipeline decided about it: what the sync engine reads and where it goes. */
 export interface ResolvedTable {
@@ -30,6 +32,8 @@ export interface ResolvedTable {
   deletionCondition?: Filter
   /** In mode `query`: compare all keys this often, to find rows deleted at the source. */
   hardDeletionIntervalMs?: number
+  /** What is done when the source's columns are not the table's any more. */
+  schemaDrift?: DriftPolicy
   /** A change that cannot be followed is answered with a full refresh, at most this often. */
   autoFullRefresh?: { minIntervalMs: number }
   clusteringColumns: readonly string[]
@@ -118,6 +122,7 @@ function resolveTable(
     ...(deletionCondition && { deletionCondition }),
     ...(interval !== undefined && { hardDeletionIntervalMs: interval * 1000 }),
     ...(policy?.enabled && { autoFullRefresh: { minIntervalMs: (policy.min_interval_hours ?? 24) * 3_600_000 } }),
+    ...(configuration.schema_drift && { schemaDrift: driftPolicy(configuration.schema_drift) }),
     clusteringColumns: configuration.clustering_columns?.map((name) => columns.find(name, 'clustering_columns')) ?? [],
     tableProperties: configuration.table_properties ?? {},
     ...(configuration.source_metadata_column && { sourceMetadataColumn: configuration.source_metadata_column }),

@@ -1,7 +1,33 @@
 import { z } from 'zod'
+import type { DriftPolicy } from '../schema/drift.ts'
 import { ignored } from './ignored.ts'
 
 const names = z.array(z.string().min(1)).min(1)
+
+const action = z.enum(['evolve', 'freeze', 'discard_row', 'discard_value'])
+
+const SchemaDrift = z
+  .strictObject({
+    tables: action
+      .optional()
+      .describe('New tables of a chosen schema: copied, an error of that table, or not copied (both discards).'),
+    columns: action
+      .optional()
+      .describe(
+        'New, removed and renamed columns: followed, an error, rows with a value set aside, or values dropped.',
+      ),
+    data_type: action
+      .optional()
+      .describe(
+        'Types that change: followed, an error, rows that do not fit set aside, or values that do not fit dropped.',
+      ),
+    backfill: z
+      .boolean()
+      .optional()
+      .describe('Copy the table again when a column is added, so that older rows have its values. Default false.'),
+  })
+  .optional()
+  .describe('What happens when the source is not as the table knows it. Default evolve for all; see docs/tables.md.')
 
 /** Databricks' `TableSpecificConfig`, field for field. Given for the pipeline, a schema or a table; the narrowest wins. */
 export const TableConfiguration = z
@@ -45,6 +71,7 @@ export const TableConfiguration = z
         min_interval_hours: z.int().min(0).optional().describe('At most once in this many hours. Default 24.'),
       })
       .optional(),
+    schema_drift: SchemaDrift,
     table_properties: z
       .record(z.string(), z.string())
       .optional()
@@ -79,16 +106,23 @@ export type TableConfiguration = z.infer<typeof TableConfiguration>
 
 /**
  * The configuration of one table from the widest to the narrowest level. A field of a narrower level replaces the wider
- * one's; choosing columns one way drops the other way.
+ * one's; choosing columns one way drops the other way, and a drift policy is replaced key by key.
  */
 export function mergeTableConfiguration(...levels: readonly (TableConfiguration | undefined)[]): TableConfiguration {
   const merged: TableConfiguration = {}
   for (const level of levels) {
     if (level?.include_columns) delete merged.exclude_columns
     if (level?.exclude_columns) delete merged.include_columns
+    const drift = { ...merged.schema_drift, ...level?.schema_drift }
     Object.assign(merged, level)
+    if (Object.keys(drift).length > 0) merged.schema_drift = drift
   }
   return merged
+}
+
+export function driftPolicy(drift: NonNullable<TableConfiguration['schema_drift']>): DriftPolicy {
+  const { tables = 'evolve', columns = 'evolve', data_type: dataType = 'evolve', backfill = false } = drift
+  return { tables, columns, dataType, backfill }
 }
 
 function refuseBoth(context: z.core.ParsePayload<Record<string, unknown>>, one: string, other: string) {

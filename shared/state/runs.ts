@@ -27,6 +27,8 @@ export interface StreamSummary {
   /** The table's version after the run. */
   version?: number
   rejected: number
+  /** Differences between source and table that the run met; left out when there are none. */
+  schemaChanges?: number
   durationMs: number
   error?: { code: string; remedy: string; message: string }
 }

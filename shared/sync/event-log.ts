@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
 import type { Random } from '../core/random.ts'
 import type { ResolvedTable } from '../pipeline/resolve.ts'
+import type { SchemaChange } from '../schema/drift.ts'
 import { appendEvent, type EventOrigin, eventError, type PipelineEvent } from '../state/events.ts'
 import type { Run } from '../state/runs.ts'
 import type { StateStore } from '../state/state-store.ts'
@@ -123,6 +124,15 @@ function draftOf(progress: SyncProgress): Draft | undefined {
         error: eventError(progress.error, false),
         details: { flow_progress: { status: 'RESETTING' } },
       }
+    case 'schema_change': {
+      const { kind, column, before, after, action, outcome } = progress.change
+      return {
+        event_type: 'schema_change',
+        level: action === 'evolve' ? 'INFO' : 'WARN',
+        message: `${stream}: ${changeText(progress.change)}`,
+        details: { schema_change: { kind, column, before, after, policy: action, outcome } },
+      }
+    }
     case 'note':
       return { event_type: 'flow_definition', message: `${stream}: ${progress.message}`, details: {} }
     case 'finished': {
@@ -141,6 +151,13 @@ function draftOf(progress: SyncProgress): Draft | undefined {
       }
     }
   }
+}
+
+/** `column price: integer -> string, goes to price__string`. */
+export function changeText({ kind, column, before, after, outcome }: SchemaChange): string {
+  const what = { column_added: 'new', column_removed: 'gone', column_returned: 'back' } as Record<string, string>
+  const was = kind === 'column_renamed' ? `${before} -> ${after}` : (what[kind] ?? `${before} -> ${after}`)
+  return `column ${kind === 'column_renamed' ? '' : `${column}: `}${was}, ${outcome}`
 }
 
 /** Names as Databricks has them, where it has one. */

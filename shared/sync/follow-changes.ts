@@ -5,8 +5,8 @@ import { addFile } from '../delta/stats.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import { merge } from '../load/merge.ts'
 import type { Stage, StagedFile } from '../load/stage.ts'
-import { followColumns } from '../load/target.ts'
 import { saveWriter } from '../state/writers.ts'
+import { followSchema } from './follow-schema.ts'
 import { commitStream, mergesByKey, overdue, quarantine, type StreamRun, setAside, stageFor } from './stream-run.ts'
 
 /**
@@ -16,11 +16,13 @@ import { commitStream, mergesByKey, overdue, quarantine, type StreamRun, setAsid
 export async function followChanges(run: StreamRun, stream: ChangeStream): Promise<'done' | 'more'> {
   const { task, ports } = run
   const start = run.writer.current.state!.cursor
-  const schema = await followColumns(run.log, stream.schema, ports.random)
+  // The source says first whether it can go on from here; where it cannot, a copy settles the columns as well.
+  const messages = await begun(stream.changes(start))
+  const landing = await followSchema(run)
   const { root } = await run.log.read()
   const holds = mergesByKey(task) ? 'changes' : 'rows'
   const folder = holds === 'changes' ? `${root}/${STAGED}` : root
-  const stage = stageFor(run, { folder, schema, holds })
+  const stage = stageFor(run, { folder, landing, holds })
   const { commitBytes, commitIntervalMs } = task.settings
   let committedAtMs = ports.clock.now()
   let [rows, bytes, committedBytes] = [0, 0, 0]
@@ -40,7 +42,7 @@ export async function followChanges(run: StreamRun, stream: ChangeStream): Promi
   }
 
   try {
-    for await (const message of stream.changes(start)) {
+    for await (const message of messages) {
       task.signal.throwIfAborted()
       if (message.op !== 'checkpoint') {
         open = true
@@ -61,6 +63,22 @@ export async function followChanges(run: StreamRun, stream: ChangeStream): Promi
     return 'done'
   } finally {
     await stage.abort()
+  }
+}
+
+/** The messages, once the first of them is there. */
+async function begun<T>(messages: AsyncIterable<T>): Promise<AsyncIterable<T>> {
+  const iterator = messages[Symbol.asyncIterator]()
+  let first: IteratorResult<T> | undefined = await iterator.next()
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: async () => {
+        const result = first ?? (await iterator.next())
+        first = undefined
+        return result
+      },
+      return: async (value) => (await iterator.return?.(value)) ?? { done: true, value },
+    }),
   }
 }
 

@@ -8,13 +8,10 @@ import type { StagedFile } from '../load/changes.ts'
 import { historySchema } from '../load/history-columns.ts'
 import { merge } from '../load/merge.ts'
 import type { Schema } from '../schema/types.ts'
-import { mergesByKey, type StreamRun, type StreamTask } from './stream-run.ts'
+import { keepsHistory, type StreamRun, type StreamTask } from './stream-run.ts'
 
 /** The share of a table's rows that a whole read may lack before it is taken for a source that answered in part. */
 const MAX_SHRINK = 0.5
-
-/** The table keeps every version of a row. */
-export const keepsHistory = (task: StreamTask): boolean => mergesByKey(task) && task.table.scdType === 'SCD_TYPE_2'
 
 /** The columns of a stream's table. */
 export const tableSchema = (task: StreamTask, schema: Schema): Schema =>

@@ -6,9 +6,9 @@ import type { AddFile, Metadata, Protocol } from '../delta/actions.ts'
 import { locate } from '../delta/file-path.ts'
 import { addFile } from '../delta/stats.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
+import { type Landing, plainLanding } from '../load/landing.ts'
 import { EPOCH } from '../load/sidecar.ts'
-import { fieldsOf, followColumns, replacedColumns, withoutSchema } from '../load/target.ts'
-import type { Schema } from '../schema/types.ts'
+import { fieldsOf, replacedColumns, withoutSchema } from '../load/target.ts'
 import {
   beginLoad,
   forgetLoad,
@@ -19,13 +19,23 @@ import {
   readStaged,
   savePiece,
 } from '../state/streams.ts'
-import { historyChange, keepsHistory, requireMostRows, tableSchema } from './load-history.ts'
-import { commitStream, mergesByKey, overdue, quarantine, readingOf, type StreamRun, stageFor } from './stream-run.ts'
+import { driftOf, followSchema, schemaOfCopy } from './follow-schema.ts'
+import { historyChange, requireMostRows, tableSchema } from './load-history.ts'
+import {
+  commitStream,
+  keepsHistory,
+  mergesByKey,
+  overdue,
+  quarantine,
+  readingOf,
+  type StreamRun,
+  stageFor,
+} from './stream-run.ts'
 import { keyIsUnproven, requireUniqueKey } from './unique-key.ts'
 
 /** What a load's files are written with, kept with it so that every piece and the swap agree. */
 interface Plan {
-  schema: Schema
+  landing: Landing
   /** The table's new columns, where it gets other ones. */
   metadata?: Metadata
   protocol?: Protocol
@@ -41,7 +51,8 @@ const MAX_AGE_MS = 3 * 86_400_000
  */
 export async function loadStream(run: StreamRun): Promise<{ done: boolean; startedAtMs: number }> {
   const { task, ports } = run
-  const { load, plan } = (await unfinished(run)) ?? (await begin(run))
+  const load = (await unfinished(run)) ?? (await begin(run))
+  const plan = (load.plan as unknown as Plan | null) ?? { landing: await followSchema(run) }
   const pieces = await readPieces(ports.state, run.task, load)
   const waiting = pieces.filter((piece) => !piece.done)
   const workers = Array.from({ length: Math.min(task.settings.pieces, waiting.length) }, async () => {
@@ -59,23 +70,22 @@ export async function loadStream(run: StreamRun): Promise<{ done: boolean; start
 }
 
 /** The copy an earlier run left, when it can go on. What a settled one left is removed. */
-async function unfinished(run: StreamRun): Promise<{ load: Load; plan: Plan } | undefined> {
+async function unfinished(run: StreamRun): Promise<Load | undefined> {
   const { task, ports, writer } = run
   const load = await readLoad(ports.state, task)
   if (!load) return undefined
   const fresh = ports.clock.now() - load.startedAtMs < MAX_AGE_MS
-  if (load.id !== writer.current.state?.loadId && load.fingerprint === fingerprintOf(run) && fresh)
-    return { load, plan: load.plan as unknown as Plan }
+  if (load.id !== writer.current.state?.loadId && load.fingerprint === fingerprintOf(run) && fresh) return load
   await forgetLoad(ports.state, task)
   return undefined
 }
 
-async function begin(run: StreamRun): Promise<{ load: Load; plan: Plan }> {
+async function begin(run: StreamRun): Promise<Load> {
   const { task, ports, stream } = run
   const plan = await planColumns(run)
   const cutoff = stream.kind === 'changes' ? await stream.head() : null
   const pieces = stream.kind === 'changes' ? await stream.split(cutoff) : await stream.split()
-  const load = await beginLoad(
+  return await beginLoad(
     ports.state,
     task,
     {
@@ -83,30 +93,33 @@ async function begin(run: StreamRun): Promise<{ load: Load; plan: Plan }> {
       cutoff,
       fingerprint: fingerprintOf(run),
       startedAtMs: ports.clock.now(),
-      plan: plan as unknown as Json,
+      plan: (plan ?? null) as unknown as Json,
     },
     pieces,
   )
-  return { load, plan }
 }
 
-/** A full refresh gives the table exactly the stream's columns; any other copy only adds to them, where types allow. */
-async function planColumns({ task, ports, stream, log }: StreamRun): Promise<Plan> {
-  // A history outlives a full refresh wherever its columns do.
-  if (!task.fullRefresh || keepsHistory(task))
-    try {
-      return { schema: await followColumns(log, stream.schema, ports.random) }
-    } catch (error) {
-      if (!(error instanceof IngestError) || error.code !== 'table.type_changed') throw error
-    }
+/**
+ * The columns the table gets: exactly the stream's by a full refresh that was asked for, else the ones its policy allows.
+ * Undefined for a history that goes on: it outlives a copy wherever its columns do, and follows them before it.
+ */
+async function planColumns(run: StreamRun): Promise<Plan | undefined> {
+  const { task, ports, stream, log } = run
   const table = await log.read()
+  if (keepsHistory(task)) {
+    if (!driftOf(run, table).unfollowed) return undefined
+  } else if (!task.fullRefresh || task.resync) {
+    const { landing, evolution } = schemaOfCopy(run, table)
+    return { landing, ...(evolution && withoutSchema(evolution)) }
+  }
   const evolution = replacedColumns(table, tableSchema(task, stream.schema), ports.random)
-  return { schema: fieldsOf(evolution ?? table, stream.schema), ...(evolution && withoutSchema(evolution)) }
+  const landing = plainLanding(fieldsOf(evolution ?? table, stream.schema))
+  return { landing, ...(evolution && withoutSchema(evolution)) }
 }
 
 function fingerprintOf({ task, stream }: StreamRun): string {
-  const { source, columns, key, mode, filter, scdType } = task.table
-  const selected = [source.schema, source.name, columns, key, mode, filter ?? null, scdType, stream.schema]
+  const { source, columns, key, mode, filter, scdType, schemaDrift = null } = task.table
+  const selected = [source.schema, source.name, columns, key, mode, filter ?? null, scdType, stream.schema, schemaDrift]
   return createHash('sha256').update(JSON.stringify(selected)).digest('hex')
 }
 
@@ -114,7 +127,7 @@ function fingerprintOf({ task, stream }: StreamRun): string {
 async function copyPiece(run: StreamRun, load: Load, plan: Plan, pieces: readonly Piece[], piece: Piece) {
   const { task, ports, stream, log } = run
   const { root } = await log.read()
-  const stage = stageFor(run, { folder: root, schema: plan.schema, holds: 'rows' })
+  const stage = stageFor(run, { folder: root, landing: plan.landing, holds: 'rows' })
   const messages: AsyncIterable<Message<Json>> =
     stream.kind === 'changes' ? stream.backfill(piece.rest, load.cutoff) : stream.read(piece.rest)
   let savedAtMs = ports.clock.now()
@@ -129,7 +142,7 @@ async function copyPiece(run: StreamRun, load: Load, plan: Plan, pieces: readonl
     const metadata = plan.metadata ?? (await log.read()).metadata
     const files = (await stage.flush()).map((file) => ({
       name: file.name,
-      file: addFile(file.name, file, plan.schema, metadata, {
+      file: addFile(file.name, file, plan.landing.schema, metadata, {
         modificationTimeMs: ports.clock.now(),
       }) as unknown as Json,
     }))
@@ -176,7 +189,7 @@ async function swapIn(run: StreamRun, load: Load, plan: Plan, pieces: readonly P
   const table = await log.read()
   const { root } = table
   await requireFiles(run, table, add)
-  if (keyIsUnproven(task.table)) await requireUniqueKey(task.table, add, { root, schema: plan.schema }, ports)
+  if (keyIsUnproven(task.table)) await requireUniqueKey(task.table, add, { root, schema: plan.landing.schema }, ports)
   const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0)
   const next = { cursor: load.cutoff, reading: readingOf(task), loadId: load.id, loadedAtMs: ports.clock.now() }
   try {
@@ -210,7 +223,11 @@ function newMetadata(
   plan: Plan,
   load: Load,
 ): Pick<TableChange, 'metadata' | 'protocol'> {
-  const metadata = plan.metadata ?? snapshot.metadata
+  const { configuration } = snapshot.metadata
+  // What the table was told while it was copied holds too.
+  const metadata = plan.metadata
+    ? { ...plan.metadata, configuration: { ...configuration, ...plan.metadata.configuration } }
+    : snapshot.metadata
   const protocol = plan.protocol ? { protocol: plan.protocol } : {}
   const remembers = mergesByKey(task) && snapshot.version > 0
   if (!remembers) return plan.metadata ? { metadata, ...protocol } : {}

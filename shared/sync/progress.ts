@@ -1,4 +1,5 @@
 import type { IngestError } from '../core/errors.ts'
+import type { SchemaChange } from '../schema/drift.ts'
 import type { StreamSummary } from '../state/runs.ts'
 
 /** What a running sync tells, for a progress display and for the event log. Streams are named by their destination. */
@@ -18,6 +19,8 @@ export type SyncProgress =
   | { kind: 'retrying'; stream: string; error: IngestError; waitMs: number; attempt: number }
   /** The stream is copied again in full. */
   | { kind: 'resyncing'; stream: string; error: IngestError }
+  /** The source is not as the table knew it; told before anything is done about it. */
+  | { kind: 'schema_change'; stream: string; change: SchemaChange }
   | { kind: 'note'; stream: string; message: string }
   | { kind: 'finished'; stream: string; summary: StreamSummary }
 

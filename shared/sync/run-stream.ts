@@ -7,6 +7,7 @@ import type { StreamSummary } from '../state/runs.ts'
 import { readLoad, type StreamState, writerId, writerKey } from '../state/streams.ts'
 import { takeWriter } from '../state/writers.ts'
 import { followChanges } from './follow-changes.ts'
+import { driftOf, tellDrift, wantsBackfill } from './follow-schema.ts'
 import { joinSmallFiles } from './join-small-files.ts'
 import { tableSchema } from './load-history.ts'
 import { loadStream } from './load-stream.ts'
@@ -36,7 +37,16 @@ const MAX_BACKOFF_MS = 60_000
 export async function runStream(task: StreamTask, ports: SyncPorts, runner: Runner): Promise<StreamResult> {
   const { stream } = task
   const startedAtMs = ports.clock.now()
-  const tally: Tally = { mode: 'none', rows: 0, bytes: 0, rejected: 0, commits: 0, copied: false, progress: 0 }
+  const tally: Tally = {
+    mode: 'none',
+    rows: 0,
+    bytes: 0,
+    rejected: 0,
+    commits: 0,
+    drift: new Set(),
+    copied: false,
+    progress: 0,
+  }
   const summary = (state: StreamSummary['state'], error?: IngestError): StreamSummary => ({
     stream,
     state,
@@ -46,6 +56,7 @@ export async function runStream(task: StreamTask, ports: SyncPorts, runner: Runn
     commits: tally.commits,
     ...(tally.version === undefined ? {} : { version: tally.version }),
     rejected: tally.rejected,
+    ...(tally.drift.size > 0 && { schemaChanges: tally.drift.size }),
     durationMs: ports.clock.now() - startedAtMs,
     ...(error && { error: { code: error.code, remedy: error.remedy, message: error.message } }),
   })
@@ -95,7 +106,7 @@ async function untilDone(task: StreamTask, ports: SyncPorts, runner: Runner, tal
   for (;;) {
     const before = tally.progress
     try {
-      return await attemptStream({ ...task, fullRefresh }, ports, runner, tally)
+      return await attemptStream({ ...task, fullRefresh, resync: resyncs > 0 }, ports, runner, tally)
     } catch (cause) {
       task.signal.throwIfAborted()
       const error = asIngestError(cause)
@@ -144,6 +155,8 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
     reading: new Reading(task, ports.clock, tally),
     aside: [],
   }
+  const drift = driftOf(run, await log.read())
+  if (drift.frozen) tellDrift(run, drift)
   if (await needsCopy(run)) {
     begin(run, 'full')
     let copy = await loadStream(run)
@@ -162,7 +175,8 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
 }
 
 /** Never copied, read whole each time, asked for, or asked for by an earlier run that did not finish. */
-async function needsCopy({ task, ports, stream, writer, tally }: StreamRun): Promise<boolean> {
+async function needsCopy(run: StreamRun): Promise<boolean> {
+  const { task, ports, stream, writer, tally } = run
   if (writer.current.state === null) return true
   if (tally.copied) return false
   const { reading } = writer.current.state
@@ -172,6 +186,7 @@ async function needsCopy({ task, ports, stream, writer, tally }: StreamRun): Pro
     return true
   }
   if (stream.kind === 'snapshot' || task.fullRefresh) return true
+  if (wantsBackfill(run, await run.log.read())) return true
   const load = await readLoad(ports.state, task)
   return load !== undefined && load.id !== writer.current.state.loadId
 }

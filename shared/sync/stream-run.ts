@@ -5,9 +5,10 @@ import type { Random } from '../core/random.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import { type CommitLog, commitOnce } from '../load/commit-once.ts'
 import type { Engine } from '../load/engine.ts'
+import type { Landing } from '../load/landing.ts'
+import { guardRows } from '../load/row-guard.ts'
 import { openStage, type RejectedRow, type Stage } from '../load/stage.ts'
 import type { ResolvedTable } from '../pipeline/resolve.ts'
-import type { Schema } from '../schema/types.ts'
 import type { StateStore } from '../state/state-store.ts'
 import type { StreamKey, StreamState } from '../state/streams.ts'
 import type { Writer } from '../state/writers.ts'
@@ -32,6 +33,8 @@ export interface StreamTask extends StreamKey {
   open: () => Promise<Stream>
   /** Forget the cursor and copy again. */
   fullRefresh: boolean
+  /** The copy is not one that the user asked for. */
+  resync?: boolean
   /** When the run began that this task is part of: what it leaves is not older than this. */
   runStartedAtMs: number
   settings: SyncSettings
@@ -51,6 +54,8 @@ export interface Tally {
   bytes: number
   rejected: number
   commits: number
+  /** The schema changes told so far. */
+  drift: Set<string>
   /** The full copy that this run needed is committed. */
   copied: boolean
   version?: number
@@ -76,22 +81,32 @@ export function mergesByKey({ table }: StreamTask): boolean {
   return table.scdType !== 'APPEND_ONLY' && table.key.length > 0
 }
 
+/** The table keeps every version of a row. */
+export const keepsHistory = (task: StreamTask): boolean => mergesByKey(task) && task.table.scdType === 'SCD_TYPE_2'
+
 /** How the stream is read, as far as its cursor depends on it. */
 export function readingOf({ table }: StreamTask): string {
   return table.mode === 'query' ? `query by ${table.cursorColumns.join(', ')}` : table.mode
 }
 
 /** Opens a stage that counts into the run and stops it at the quarantine's limit. */
-export function stageFor(run: StreamRun, where: { folder: string; schema: Schema; holds: 'rows' | 'changes' }): Stage {
+export function stageFor(
+  run: StreamRun,
+  where: { folder: string; landing: Landing; holds: 'rows' | 'changes' },
+): Stage {
   const { task, ports } = run
-  return openStage({
-    ...where,
+  const { landing, folder, holds } = where
+  const options = { batch: task.settings.batch, onRejected: (rows: readonly RejectedRow[]) => setAside(run, rows) }
+  const stage = openStage({
+    folder,
+    holds,
+    schema: landing.schema,
     storage: ports.storage,
     random: ports.random,
-    batch: task.settings.batch,
     targetBytes: task.settings.fileBytes,
-    onRejected: (rows) => setAside(run, rows),
+    ...options,
   })
+  return guardRows(stage, landing, options)
 }
 
 /**

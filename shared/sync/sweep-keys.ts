@@ -1,4 +1,5 @@
 import type { ChangeStream } from '../connector/connector.ts'
+import { plainLanding } from '../load/landing.ts'
 import { merge } from '../load/merge.ts'
 import { fieldsOf } from '../load/target.ts'
 import { findField } from '../schema/names.ts'
@@ -19,7 +20,11 @@ export async function sweepKeys(run: StreamRun, stream: ChangeStream): Promise<v
 
   const table = await run.log.read()
   const columns = fieldsOf(table, { fields: key.map((name) => findField(stream.schema.fields, name)!) })
-  const stage = stageFor(run, { folder: `${table.root}/_lakeflow/staged`, schema: columns, holds: 'rows' })
+  const stage = stageFor(run, {
+    folder: `${table.root}/_lakeflow/staged`,
+    landing: plainLanding(columns),
+    holds: 'rows',
+  })
   try {
     for await (const message of stream.keys()) {
       task.signal.throwIfAborted()

@@ -2,6 +2,7 @@ import type { Selection } from '../../connector/connector.ts'
 import type { SqlColumn } from '../../connector/sql/dialect.ts'
 import { columnNamed, filterSql, type SqlColumns } from '../../connector/sql/filter.ts'
 import { IngestError } from '../../core/errors.ts'
+import { COLUMN_ID } from '../../schema/drift.ts'
 import type { Schema } from '../../schema/types.ts'
 import { dialect, relation as quoted } from './dialect.ts'
 import { describe, type Relation } from './discover.ts'
@@ -54,11 +55,18 @@ export async function openSource(
     columns,
     selected,
     key: selection.key.map((name) => columnNamed(name, columns)),
-    schema: { fields: selected.map(({ name, type, nullable }) => ({ name, type, nullable })) },
+    schema: {
+      fields: selected.map(({ name, type, nullable }) => ({ name, type, nullable, metadata: idOf(relation, name) })),
+    },
     from: fromClause(relation),
     conditions: selection.filter ? [filterSql(selection.filter, columns, dialect)] : [],
   }
 }
+
+/** A column keeps its number while its table lives, whatever it is called. */
+const idOf = ({ oid, attributes }: Relation, column: string) => ({
+  [COLUMN_ID]: `${oid}.${attributes.find(({ name }) => name === column)!.number}`,
+})
 
 /** A table means its own rows: tables that inherit from it are tables of their own, as pg_dump and replication see it. */
 export const fromClause = (relation: { kind: string; schema: string; name: string }) =>
