@@ -1,7 +1,7 @@
 import type { Config } from 'jest'
 
 /** One project per folder of test/; the folder says what a test needs (docs/architecture.md, "Tests"). */
-const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'infra', 'rehearsal']
+const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'infra', 'rehearsal', 'browser']
 
 const config: Config = {
   // Of all projects: Jest ignores it inside one.

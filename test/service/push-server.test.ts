@@ -1,55 +1,17 @@
-import { join } from 'node:path'
 import { afterEach, expect, test } from '@jest/globals'
 import { WebSocket } from 'ws'
-import { type PushServer, type PushServerOptions, startPushServer } from '../../local/push-server.ts'
+import type { PushServer, PushServerOptions } from '../../local/push-server.ts'
 import { RejectedRecordsError, ZerobusSdk } from '../../sdk/index.ts'
-import { systemClock } from '../../shared/core/clock.ts'
-import { systemRandom } from '../../shared/core/random.ts'
-import { createAuthenticator } from '../../shared/push/auth.ts'
 import { encodeBinary, serverFrames } from '../../shared/push/frames.ts'
-import { diskQueue } from '../../shared/queue/disk.ts'
-import { memoryState } from '../../shared/state/memory.ts'
-import { diskStorage } from '../../shared/storage/disk.ts'
-import { CLICKS, clicks, rowsOf } from '../support/push.ts'
-import { temporaryFolder } from '../support/temporary-folder.ts'
+import { CLICKS, rowsOf } from '../support/push.ts'
+import { startTestPush } from '../support/push-door.ts'
 
 const cleanups: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-async function startServer(
-  options: Partial<PushServerOptions> = {},
-): Promise<PushServer & { lake: ReturnType<typeof diskStorage> }> {
-  const { folder, remove } = await temporaryFolder()
-  cleanups.push(remove)
-  const lake = diskStorage(join(folder, 'lake'))
-  const server = await startPushServer({
-    storage: lake,
-    state: memoryState(),
-    queue: await diskQueue(join(folder, 'queue')),
-    clock: systemClock,
-    random: systemRandom,
-    tables: [clicks],
-    authenticate: createAuthenticator({
-      tokens: [
-        {
-          name: 'writer',
-          token: 'secret',
-          grants: [{ tables: ['main.*.*'], actions: ['write', 'create'] }],
-          quota: {},
-        },
-        { name: 'other', token: 'other', grants: [{ tables: ['else.*.*'], actions: ['write'] }], quota: {} },
-      ],
-    }),
-    port: 0,
-    flush: { fileAgeMs: 50 },
-    ...options,
-    settings: { drainMs: 500, ...options.settings },
-  })
-  cleanups.push(() => server.close())
-  return { ...server, lake }
-}
+const startServer = (options: Partial<PushServerOptions> = {}) => startTestPush(cleanups, options)
 
 const sdkOf = (server: PushServer, token = 'secret') => new ZerobusSdk(server.url, { token })
 
