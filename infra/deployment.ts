@@ -5,8 +5,9 @@ import { ConnectorsStack } from './stacks/connectors.ts'
 import { ControlStack } from './stacks/control.ts'
 import { LakehouseStack } from './stacks/lakehouse.ts'
 import { MonitoringStack } from './stacks/monitoring.ts'
+import { ZerobusStack } from './stacks/zerobus.ts'
 
-/** One deployment: four stacks, of which only `lakehouse` holds state. */
+/** One deployment: five stacks, of which only `lakehouse` holds state. */
 export function deployment(app: App, settings: Settings) {
   const id = (name: string) => `Lakeflow-${settings.stage}-${name}`
   const account = process.env.CDK_DEFAULT_ACCOUNT
@@ -17,9 +18,10 @@ export function deployment(app: App, settings: Settings) {
   const lakehouse = new LakehouseStack(app, id('lakehouse'), shared)
   const connectors = new ConnectorsStack(app, id('connectors'), { ...shared, lakehouse })
   const control = new ControlStack(app, id('control'), { ...shared, lakehouse, connectors })
-  const monitoring = new MonitoringStack(app, id('monitoring'), { ...shared, connectors, control })
+  const zerobus = new ZerobusStack(app, id('zerobus'), { ...shared, lakehouse })
+  const monitoring = new MonitoringStack(app, id('monitoring'), { ...shared, connectors, control, zerobus })
 
   Tags.of(app).add('lakeflow-stage', settings.stage)
   Aspects.of(app).add(wildcardReasons, { priority: AspectPriority.READONLY })
-  return { lakehouse, connectors, control, monitoring }
+  return { lakehouse, connectors, control, zerobus, monitoring }
 }

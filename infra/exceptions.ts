@@ -23,8 +23,9 @@ const wildcards: readonly Exception[] = [
   },
   {
     actions: /^s3:/,
-    resource: /:s3:::[^/]+\/(_runs|[a-z][a-z0-9_]*)\/\*$/,
-    reason: 'objects are named at run time; the prefix is the lakehouse catalog, or the plans of runs',
+    resource: /:s3:::[^/]+\/(_runs|_push(\/queue|\/records)?|[a-z][a-z0-9_]*(\/\*\/_delta_log)?)\/\*$/,
+    reason:
+      'objects are named at run time; the prefix is the lakehouse catalog, its logs, plans of runs, or pushed events',
   },
   {
     actions: /^secretsmanager:GetSecretValue$/,

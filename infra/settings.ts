@@ -54,6 +54,33 @@ export const Settings = z
       })
       .optional()
       .describe('Puts the named connectors into private subnets, to reach databases that have no public address.'),
+    push: z
+      .strictObject({
+        memoryMb: memoryMb.default(1770).describe('Memory of the Lambdas that validate and write events.'),
+        flushSeconds: z
+          .number()
+          .int()
+          .min(1)
+          .max(60)
+          .default(2)
+          .describe('How long events wait for company before they become a file. Longer: fewer, larger files.'),
+        flushConcurrency: z
+          .number()
+          .int()
+          .min(2)
+          .max(1000)
+          .default(10)
+          .describe('Lambdas that write files at a time, over all tables.'),
+        logRole: z
+          .boolean()
+          .default(true)
+          .describe(
+            'Give API Gateway the role that WebSocket APIs need to write logs. It is one setting of the whole account and ' +
+              'region: false where it is made elsewhere.',
+          ),
+      })
+      .prefault({})
+      .describe('Zerobus: events pushed over a WebSocket or HTTP.'),
     retention: z
       .strictObject({
         logsDays: days.default(30),

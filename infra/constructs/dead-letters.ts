@@ -7,9 +7,11 @@ import type { Settings } from '../settings.ts'
 export class DeadLetters extends Construct {
   readonly queue: sqs.Queue
 
-  constructor(scope: Construct, id: string, props: { settings: Settings }) {
+  constructor(scope: Construct, id: string, props: { settings: Settings; fifo?: boolean }) {
     super(scope, id)
     this.queue = new sqs.Queue(this, 'Queue', {
+      // The dead letters of a FIFO queue are one themselves.
+      ...(props.fifo && { fifo: true }),
       encryption: sqs.QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       retentionPeriod: Duration.days(props.settings.retention.deadLettersDays),

@@ -121,6 +121,11 @@ export class Lambda extends Construct {
     this.allow(['s3:PutObject', 's3:DeleteObject', 's3:AbortMultipartUpload'], [this.#objects(prefix)], ours(this))
   }
 
+  /** Make new objects, and overwrite, under the prefix; delete none. */
+  allowPut(prefix: string) {
+    this.allow(['s3:PutObject', 's3:AbortMultipartUpload'], [this.#objects(prefix)], ours(this))
+  }
+
   /** Invoke another function, its unpublished version only. */
   allowInvoke(other: Lambda) {
     this.allow(['lambda:InvokeFunction'], [other.fn.functionArn])

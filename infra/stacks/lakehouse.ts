@@ -44,6 +44,8 @@ export class LakehouseStack extends Stack {
         // Data files are never overwritten; what is versioned is what vacuum deleted, kept a while for a change of mind.
         { noncurrentVersionExpiration: Duration.days(retention.oldVersionsDays) },
         { prefix: `${runPrefix}/`, expiration: Duration.days(retention.logsDays) },
+        // Longer than any message that names one of them: 14 days in a queue, and as many among the dead letters.
+        { prefix: `${pushPrefix}/`, expiration: Duration.days(30) },
       ],
     })
 
@@ -77,3 +79,6 @@ export const bucketName = (stack: Stack, settings: Settings) =>
 
 /** Where plans too big for a state machine's payload live, beside the catalogs. */
 export const runPrefix = '_runs'
+
+/** Where pushed events wait that are too large for a message, or in a file that is not committed yet. */
+export const pushPrefix = '_push'

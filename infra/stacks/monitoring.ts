@@ -9,18 +9,20 @@ import { Alarm, fiveMinutes } from '../constructs/alarm.ts'
 import type { Settings } from '../settings.ts'
 import type { ConnectorsStack } from './connectors.ts'
 import type { ControlStack } from './control.ts'
+import type { ZerobusStack } from './zerobus.ts'
 
 export interface MonitoringProps extends StackProps {
   settings: Settings
   connectors: ConnectorsStack
   control: ControlStack
+  zerobus: ZerobusStack
 }
 
 /** One dashboard, the alarms, and a budget. Every alarm links to an article of the runbook. */
 export class MonitoringStack extends Stack {
   constructor(scope: Construct, id: string, props: MonitoringProps) {
     super(scope, id, props)
-    const { settings, connectors, control } = props
+    const { settings, connectors, control, zerobus } = props
     const topic = new sns.Topic(this, 'Alarms', { enforceSSL: true })
     topic.addToResourcePolicy(
       new iam.PolicyStatement({
@@ -31,7 +33,7 @@ export class MonitoringStack extends Stack {
       }),
     )
     if (settings.alarmEmail) topic.addSubscription(new EmailSubscription(settings.alarmEmail))
-    const functions = [...connectors.functions, ...control.functions]
+    const functions = [...connectors.functions, ...control.functions, ...zerobus.functions]
 
     new Alarm(this, 'MissedSchedules', {
       topic,
@@ -47,6 +49,22 @@ export class MonitoringStack extends Stack {
       runbook: 'run-failed',
       description: 'A pipeline run failed. Tables keep their last version; the next run goes on from the cursors.',
     })
+    for (const [name, { queue, deadLetters }] of Object.entries({ Events: zerobus.events, Flushed: zerobus.flushed })) {
+      new Alarm(this, `DeadLetters-${name}`, {
+        topic,
+        metric: deadLetters.metricApproximateNumberOfMessagesVisible(fiveMinutes),
+        threshold: 1,
+        runbook: 'push-dead-letters',
+        description: 'Pushed events could not be stored. They are kept, and are not in their table.',
+      })
+      new Alarm(this, `Age-${name}`, {
+        topic,
+        metric: queue.metricApproximateAgeOfOldestMessage(fiveMinutes),
+        threshold: 300,
+        runbook: 'push-behind',
+        description: 'Pushed events wait for more than five minutes. They are durable; their tables are behind.',
+      })
+    }
     for (const { fn, node } of functions) {
       new Alarm(this, `Errors-${node.id}`, {
         topic,
@@ -65,6 +83,16 @@ export class MonitoringStack extends Stack {
           new cloudwatch.GraphWidget({
             title: 'Runs',
             left: [connectors.sync.machine.metricSucceeded(), connectors.sync.machine.metricFailed()],
+          }),
+        ],
+        [
+          new cloudwatch.GraphWidget({
+            title: 'Push: age of the oldest event',
+            left: [zerobus.events, zerobus.flushed].map(({ queue }) => queue.metricApproximateAgeOfOldestMessage()),
+          }),
+          new cloudwatch.GraphWidget({
+            title: 'Push: messages',
+            left: [zerobus.events.queue.metricNumberOfMessagesSent()],
           }),
         ],
         [
