@@ -8,7 +8,7 @@ import type { FlushedFile } from './flush.ts'
 /**
  * A flushed file on its way to a committer in another process. Its events have left the queue by then, so the announcement
  * also names a copy of them: a file that turns out to hold a record already in the table cannot be committed, and its events
- * go back to the queue (decision 0031).
+ * go back to the queue (decision 0016).
  */
 export interface Announcement {
   file: FlushedFile

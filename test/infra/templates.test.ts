@@ -18,6 +18,7 @@ const template = {
   lakehouse: Template.fromStack(stacks.lakehouse),
   connectors: Template.fromStack(stacks.connectors),
   control: Template.fromStack(stacks.control),
+  zerobus: Template.fromStack(stacks.zerobus),
   monitoring: Template.fromStack(stacks.monitoring),
 }
 
@@ -25,7 +26,7 @@ test('all state is in one stack that is protected against deletion', () => {
   expect(stacks.lakehouse.terminationProtection).toBe(true)
   template.lakehouse.allResources('AWS::S3::Bucket', { DeletionPolicy: 'Retain' })
   template.lakehouse.allResources('AWS::DynamoDB::GlobalTable', { DeletionPolicy: 'Retain' })
-  for (const other of [template.connectors, template.control, template.monitoring]) {
+  for (const other of [template.connectors, template.control, template.zerobus, template.monitoring]) {
     other.resourceCountIs('AWS::S3::Bucket', 0)
     other.resourceCountIs('AWS::DynamoDB::GlobalTable', 0)
   }
@@ -96,7 +97,11 @@ test('a schedule that could not start its run is a dead letter, and the first on
   template.connectors.resourceCountIs('AWS::SQS::Queue', 1)
   template.monitoring.resourcePropertiesCountIs(
     'AWS::CloudWatch::Alarm',
-    { MetricName: 'ApproximateNumberOfMessagesVisible', Threshold: 1 },
+    {
+      MetricName: 'ApproximateNumberOfMessagesVisible',
+      Threshold: 1,
+      AlarmDescription: Match.stringLikeRegexp('schedule'),
+    },
     1,
   )
 })
@@ -117,7 +122,7 @@ test('every alarm names an article that is there, and reaches a person', () => {
 })
 
 test('every Lambda runs Node 24 on arm64, is traced, and keeps its log for a stated time', () => {
-  for (const t of [template.connectors, template.control]) {
+  for (const t of [template.connectors, template.control, template.zerobus]) {
     t.allResourcesProperties('AWS::Lambda::Function', {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
@@ -129,6 +134,59 @@ test('every Lambda runs Node 24 on arm64, is traced, and keeps its log for a sta
 
 test('the control API is closed without signed credentials', () => {
   template.control.allResourcesProperties('AWS::ApiGatewayV2::Route', { AuthorizationType: 'AWS_IAM' })
+})
+
+test('a connection is authorized, every message goes to one route, and its reply goes back on the socket', () => {
+  template.zerobus.hasResourceProperties('AWS::ApiGatewayV2::Route', {
+    RouteKey: '$connect',
+    AuthorizationType: 'CUSTOM',
+  })
+  template.zerobus.hasResourceProperties('AWS::ApiGatewayV2::Route', {
+    RouteKey: '$default',
+    RouteResponseSelectionExpression: '$default',
+  })
+  template.zerobus.resourceCountIs('AWS::ApiGatewayV2::RouteResponse', 1)
+})
+
+test('queues of push are encrypted, keep events as long as SQS can, and end poison messages where an alarm sees them', () => {
+  const queues = Object.values(template.zerobus.findResources('AWS::SQS::Queue')).map(({ Properties }) => Properties)
+  const [work, dead] = [queues.filter((q) => q.RedrivePolicy), queues.filter((q) => !q.RedrivePolicy)]
+
+  expect(queues.map((q) => q.SqsManagedSseEnabled)).toEqual([true, true, true, true])
+  expect(work.map((q) => q.MessageRetentionPeriod)).toEqual([14 * 86_400, 14 * 86_400])
+  expect(work.map((q) => q.FifoQueue ?? false).sort()).toEqual(dead.map((q) => q.FifoQueue ?? false).sort())
+  template.monitoring.resourcePropertiesCountIs(
+    'AWS::CloudWatch::Alarm',
+    { MetricName: 'ApproximateNumberOfMessagesVisible', AlarmDescription: Match.stringLikeRegexp('push-dead-letters') },
+    2,
+  )
+})
+
+test('a message is away six times as long as its consumer may run, and failures are told one by one', () => {
+  const functions = Object.values(template.zerobus.findResources('AWS::Lambda::Function')).map((f) => f.Properties)
+  const timeoutOf = (folder: string) => functions.find((f) => f.FunctionName.endsWith(folder)).Timeout
+  const visibility = Object.values(template.zerobus.findResources('AWS::SQS::Queue')).flatMap(
+    ({ Properties }) => Properties.VisibilityTimeout ?? [],
+  )
+
+  expect(visibility).toEqual([6 * timeoutOf('flush-events'), 6 * timeoutOf('commit-events')])
+  template.zerobus.allResourcesProperties('AWS::Lambda::EventSourceMapping', {
+    FunctionResponseTypes: ['ReportBatchItemFailures'],
+  })
+})
+
+test('who receives events writes no data file, and deletes nothing', () => {
+  const statements = Object.values(template.zerobus.findResources('AWS::IAM::Policy'))
+    .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes('receiveevents'))
+    .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+    .filter(({ Action }) => /s3:(Put|Delete)/.test(JSON.stringify(Action)))
+
+  expect(statements.length).toBeGreaterThan(0)
+  for (const { Action, Resource } of statements) {
+    expect(JSON.stringify(Action)).not.toContain('Delete')
+    for (const resource of [Resource].flat().map((r) => JSON.stringify(r)))
+      expect(resource).toMatch(/\/main\/\*\/_delta_log\/\*|\/_push\/queue\/\*/)
+  }
 })
 
 test('settings refuse what they do not know and say what they wanted', () => {

@@ -14,7 +14,8 @@ export interface Account {
   mappings: Mapping[]
   /** Route key -> function name, per API: `socket`, `http` and `control`. */
   routes: ReadonlyMap<string, string>
-  authorizers: readonly string[]
+  /** What the WebSocket API asks before `$connect`, and the headers it wants for that. */
+  socketAuthorizer: { functionName: string; identityHeaders: readonly string[] }
   /** Physical name by `<stack>/<logical id>`. */
   created: ReadonlyMap<string, Physical>
 }
@@ -33,6 +34,7 @@ export interface Mapping {
  * listed here fails the rehearsal: an emulation that skips what it does not know is a false green.
  */
 const exceptions: Readonly<Record<string, string>> = {
+  'AWS::ApiGateway::Account': 'the role that lets API Gateway write logs',
   'AWS::ApiGatewayV2::Stage': 'one stage, whose throttles and logs change no behaviour under test',
   'AWS::Budgets::Budget': 'a bill cannot be rehearsed',
   'AWS::CDK::Metadata': 'no resource',
@@ -74,7 +76,9 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
     machine: undefined as Machine | undefined,
   }
   const routes = new Map<string, string>()
-  const authorizers: string[] = []
+  let socketAuthorizer: Account['socketAuthorizer'] | undefined
+  /** Routes whose reply goes back on the socket. */
+  const answered = new Set<string>()
   const layers = new Map<string, string>()
   const arn = (service: string, name: string) => `arn:aws:${service}:${region}:${accountId}:${name}`
   const functionOf = (uri: string) => /:function:([^/]+)/.exec(uri)![1]!
@@ -161,10 +165,18 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
     'AWS::ApiGatewayV2::Integration': (_r, p) => ({ ref: functionOf(p.IntegrationUri), attributes: {} }),
     'AWS::ApiGatewayV2::Route': (r, p) => {
       routes.set(p.RouteKey, p.Target.replace('integrations/', ''))
+      if (p.RouteKey === '$default' && p.RouteResponseSelectionExpression !== '$default')
+        throw new Error('$default selects no route response, so its replies would not reach the producer')
+      return { ref: r.id, attributes: {} }
+    },
+    'AWS::ApiGatewayV2::RouteResponse': (r, p) => {
+      answered.add(p.RouteId)
       return { ref: r.id, attributes: {} }
     },
     'AWS::ApiGatewayV2::Authorizer': (r, p) => {
-      authorizers.push(functionOf(p.AuthorizerUri))
+      const functionName = functionOf(p.AuthorizerUri)
+      const identityHeaders = p.IdentitySource.map((source: string) => source.replace('route.request.header.', ''))
+      if (p.IdentitySource[0]?.startsWith('route.')) socketAuthorizer = { functionName, identityHeaders }
       return { ref: r.id, attributes: {} }
     },
   }
@@ -200,7 +212,9 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
   }
   for (const client of [s3, dynamodb, sqs, scheduler]) client.destroy()
   if (!account.machine) throw new Error('no state machine in the templates')
-  return { ...account, machine: account.machine, routes, authorizers, created }
+  if (!socketAuthorizer) throw new Error('no authorizer of a WebSocket API in the templates')
+  if (answered.size === 0) throw new Error('no route response in the templates')
+  return { ...account, machine: account.machine, routes, socketAuthorizer, created }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: properties have the shape CloudFormation documents for each type

@@ -19,10 +19,14 @@ const cdk = ['cdk', 'synth', '--quiet', '--output', assembly, '--context', `lake
 process.exitCode = await run('npx', cdk, { CDK_DISABLE_CLI_TELEMETRY: 'true' })
 if (process.exitCode === 0) {
   const moto = await startMoto()
-  process.exitCode = await run('npx', ['jest', ...process.argv.slice(2), '--selectProjects', 'rehearsal'], {
-    ...moto.env,
-    ASSEMBLY: assembly,
-    NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning',
-  })
+  process.exitCode = await run(
+    'npx',
+    ['jest', ...process.argv.slice(2), '--selectProjects', 'rehearsal', '--runInBand'],
+    {
+      ...moto.env,
+      ASSEMBLY: assembly,
+      NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning',
+    },
+  )
   await moto.stop()
 }

@@ -53,7 +53,7 @@ const imports = files.flatMap((file) =>
 
 const layerOf = (path: string) => (path.startsWith('shared/') ? path.split('/')[1]! : undefined)
 const adapters =
-  /\/(s3|s3-writer|disk|memory|dynamodb|sqlite|sqs|glue|scheduler|step-functions|lambda|secrets-manager|ssm)\.ts$/
+  /\/(s3|s3-writer|disk|memory|dynamodb|sqlite|sqs|sqs-move|api-gateway|glue|scheduler|step-functions|lambda|secrets-manager|ssm)\.ts$/
 
 test('a folder of shared/ imports only what stands to its left', () => {
   const breaches = imports.filter(({ file, target }) => {
