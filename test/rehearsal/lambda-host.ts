@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Calls } from './aws-calls.ts'
 import { StatesError } from './state-machine.ts'
 
 /** A deployed function, as the template describes it. */
@@ -21,6 +22,10 @@ export interface Invocation {
   result: unknown
   /** Milliseconds in the handler. */
   durationMs: number
+  /** Milliseconds of processor time in the handler. */
+  cpuMs: number
+  /** What the handler asked of AWS. */
+  calls: Record<string, Calls>
   /** Milliseconds from starting the process to the handler being ready; zero on a warm start. */
   coldStartMs: number
   maxRssMb: number
@@ -173,7 +178,8 @@ class Environment {
     if (answer.result && Buffer.byteLength(answer.result) > MAX_PAYLOAD_BYTES) {
       throw new StatesError('Function.ResponseSizeTooLarge', `the reply of ${this.spec.name} is over 6 MB`)
     }
-    return { result, durationMs: answer.durationMs, coldStartMs, maxRssMb: answer.maxRssMb }
+    const { durationMs, cpuMs, calls, maxRssMb } = answer
+    return { result, durationMs, cpuMs, calls, coldStartMs, maxRssMb }
   }
 
   kill() {
@@ -197,9 +203,8 @@ class Environment {
   }
 }
 
-export interface Reply {
+export interface Reply extends Omit<Invocation, 'result' | 'coldStartMs'> {
+  /** As JSON. */
   result?: string
   error?: { name: string; message: string }
-  durationMs: number
-  maxRssMb: number
 }

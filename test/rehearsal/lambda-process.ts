@@ -1,11 +1,13 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { countAwsCalls } from './aws-calls.ts'
 import type { Reply } from './lambda-host.ts'
 import { resolveFromLayers } from './layer-modules.ts'
 
 /** The inside of one Lambda environment: loads the bundle, then handles one event at a time. */
 resolveFromLayers()
+const calls = countAwsCalls()
 const [folder, handlerName] = process.argv.slice(2) as [string, string]
 const [file, exported] = handlerName.split('.') as [string, string]
 const path = [`${file}.mjs`, `${file}.js`].map((name) => join(folder, name)).find(existsSync)
@@ -19,8 +21,11 @@ let requests = 0
 
 process.on('message', async ({ payload, deadlineMs }: { payload: string; deadlineMs: number }) => {
   const started = performance.now()
+  const cpu = process.cpuUsage()
   const measured = () => ({
     durationMs: performance.now() - started,
+    cpuMs: cpuMsSince(cpu),
+    calls: calls.take(),
     maxRssMb: process.resourceUsage().maxRSS / 1024,
   })
   const context = {
@@ -40,4 +45,10 @@ process.on('message', async ({ payload, deadlineMs }: { payload: string; deadlin
   }
 })
 
-send({ durationMs: 0, maxRssMb: 0 })
+// What loading the bundle took is the environment's start, which Lambda bills since August 2025.
+send({ durationMs: 0, cpuMs: cpuMsSince({ user: 0, system: 0 }), calls: calls.take(), maxRssMb: 0 })
+
+function cpuMsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
+}

@@ -22,6 +22,8 @@ export interface Ports {
   sleep(seconds: number): Promise<void>
   /** Fraction in [0, 1) for full jitter. */
   random(): number
+  /** Called at every state transition: what Step Functions bills. */
+  entered?(state: string): void
 }
 
 export class StatesError extends Error {
@@ -64,6 +66,7 @@ export async function execute(machine: Machine, input: Value, ports: Ports, cont
     if (!state) throw new Error(`the machine has no state "${name}"`)
     refuseUnknown(name, state)
     checkSize(name, data)
+    ports.entered?.(name)
     const step = await run(state, data, ports, context)
     data = step.data
     checkSize(name, data)
