@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { About, Connector } from '../shared/connector/connector.ts'
 
 const compared = {

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** What every function that reads or writes the lakehouse is told. */
 export const LakehouseEnv = z.object({

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Principal, pushActions } from '../shared/push/auth.ts'
 
 const Authorizer = z.object({ principal: z.string() })

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { LakehouseEnv } from './lakehouse-env.ts'
 
 /** What every function of push is told. */

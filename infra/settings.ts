@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 const days = z.number().int().min(1).max(3650)
 const memoryMb = z.number().int().min(512).max(10_240)

@@ -1,5 +1,5 @@
 import type { APIGatewayAuthorizerResult, APIGatewaySimpleAuthorizerWithContextResult } from 'aws-lambda'
-import { z } from 'zod'
+import * as z from 'zod'
 import { jwtSettings, staticTokens } from '../../shared/control/push-settings.ts'
 import { asIngestError } from '../../shared/core/errors.ts'
 import { resolveText } from '../../shared/pipeline/references.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { removeConnection } from '../../shared/push/gateway-session.ts'
 import { readEnv } from '../../shared/runtime/env.ts'
 import { tableState } from '../dynamodb.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 export const Env = z.object({
   LAKEHOUSE_BUCKET: z.string().min(1),

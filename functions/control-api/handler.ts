@@ -1,5 +1,5 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda'
-import { z } from 'zod'
+import * as z from 'zod'
 import { connectionNamed, pipelineNamed } from '../../shared/control/project.ts'
 import { readStoredSpec, storedSpecText, storeSpec } from '../../shared/control/stored-spec.ts'
 import { asIngestError, IngestError } from '../../shared/core/errors.ts'

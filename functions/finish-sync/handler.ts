@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { finishTasks } from '../../shared/control/finish-tasks.ts'
 import { readEnv } from '../../shared/runtime/env.ts'
 import { metrics, observed } from '../observed.ts'

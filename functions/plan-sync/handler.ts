@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Connector } from '../../shared/connector/connector.ts'
 import { checkConnection, discoverConnection } from '../../shared/control/connections.ts'
 import { planTasks } from '../../shared/control/plan-tasks.ts'

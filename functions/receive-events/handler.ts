@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { createGatewaySessions, gatewayLimits, gatewayWindow } from '../../shared/push/gateway-session.ts'
 import { validateRows } from '../../shared/push/validate.ts'
 import { readEnv } from '../../shared/runtime/env.ts'

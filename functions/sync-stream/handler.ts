@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Connector } from '../../shared/connector/connector.ts'
 import { runTask } from '../../shared/control/run-task.ts'
 import { readEnv } from '../../shared/runtime/env.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { CheckResult, Connector, SourceTable } from '../connector/connector.ts'
 import { IngestError } from '../core/errors.ts'
 import { describeIssues, type Places } from '../pipeline/describe-issue.ts'

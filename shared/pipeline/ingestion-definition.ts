@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { ConnectorOptions, Transformer } from './connector-options.ts'
 import { ignored } from './ignored.ts'
 import { TableConfiguration } from './table-configuration.ts'

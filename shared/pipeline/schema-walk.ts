@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** The schema of one key or item of an object, record or array schema; undefined where there is none. */
 export function childSchema(schema: z.ZodType, key: PropertyKey): z.ZodType | undefined {

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { ignored } from './ignored.ts'
 import { IngestionDefinition } from './ingestion-definition.ts'
 import { PushSpec } from './push-spec.ts'

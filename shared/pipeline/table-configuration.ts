@@ -1,5 +1,6 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { DriftPolicy } from '../schema/drift.ts'
+
 import { ignored } from './ignored.ts'
 
 const names = z.array(z.string().min(1)).min(1)

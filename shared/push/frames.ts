@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { IngestError } from '../core/errors.ts'
 
 /** Version of the wire protocol: docs/protocol.md. It changes when a schema below does; a test holds their hash. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { asIngestError, IngestError } from '../core/errors.ts'
 import type { StateStore } from '../state/state-store.ts'
 import { authorize, type Principal } from './auth.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** A set of offsets as disjoint, non-touching, ascending half-open ranges: `[[0, 40], [50, 60]]` is 0..39 and 50..59. */
 export type Intervals = readonly (readonly [number, number])[]

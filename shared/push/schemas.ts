@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { IngestError } from '../core/errors.ts'
 import { deltaSchemaText, parseDeltaSchema } from '../schema/delta-schema.ts'
 import type { Schema } from '../schema/types.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Clock } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** A connection to one PostgreSQL database. */
 export const config = z.strictObject({

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { SqlColumn } from '../../connector/sql/dialect.ts'
 import { comparePlace } from '../../connector/sql/order.ts'
 import { IngestError } from '../../core/errors.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { z } from 'zod'
+import * as z from 'zod'
 import { IngestError } from '../../../shared/core/errors.ts'
 import {
   clientFrames,
