@@ -2,21 +2,10 @@ import { tmpdir } from 'node:os'
 import type { Connector } from '../shared/connector/connector.ts'
 import type { Project } from '../shared/control/project.ts'
 import { readStoredSpec } from '../shared/control/stored-spec.ts'
-import { systemClock } from '../shared/core/clock.ts'
-import { systemRandom } from '../shared/core/random.ts'
 import { Redactor } from '../shared/core/redactor.ts'
-import { tableState } from './dynamodb.ts'
 import type { LakehouseEnv } from './lakehouse-env.ts'
-import { bucketStorage } from './s3.ts'
+import { lakehousePorts } from './lakehouse-ports.ts'
 import { secretsUnder } from './secrets-manager.ts'
-
-/** State and storage of this deployment. */
-export const lakehousePorts = (env: LakehouseEnv) => ({
-  storage: bucketStorage(env.LAKEHOUSE_BUCKET),
-  state: tableState(env.STATE_TABLE),
-  clock: systemClock,
-  random: systemRandom,
-})
 
 /**
  * The deployment's configuration, as the control API stored it, with what it opens. A connector's function sees the

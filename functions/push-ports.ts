@@ -4,7 +4,7 @@ import type { PushSpec } from '../shared/pipeline/push-spec.ts'
 import { readSpec } from '../shared/pipeline/read-spec.ts'
 import { createPushTables, type PushTables } from '../shared/push/tables.ts'
 import type { StateStore } from '../shared/state/state-store.ts'
-import { lakehousePorts } from './project.ts'
+import { lakehousePorts } from './lakehouse-ports.ts'
 import type { PushEnv } from './push-env.ts'
 import { eventsQueue, flushedQueue } from './sqs.ts'
 

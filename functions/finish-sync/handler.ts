@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { finishTasks } from '../../shared/control/finish-tasks.ts'
 import { readEnv } from '../../shared/runtime/env.ts'
+import { lakehousePorts } from '../lakehouse-ports.ts'
 import { metrics, observed } from '../observed.ts'
-import { lakehousePorts } from '../project.ts'
 import { Env } from './env.ts'
 
 const Event = z.object({ pipeline: z.string(), run: z.string(), execution: z.string() })

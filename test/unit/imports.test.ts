@@ -55,6 +55,12 @@ const layerOf = (path: string) => (path.startsWith('shared/') ? path.split('/')[
 const adapters =
   /\/(s3|s3-writer|disk|memory|dynamodb|sqlite|sqs|sqs-move|api-gateway|glue|scheduler|step-functions|lambda|secrets-manager|ssm)\.ts$/
 
+test('zod is imported as a namespace, or bundles carry all of its languages', () => {
+  const whole = files.filter((file) => /^import \{ z \} from 'zod'/m.test(readFileSync(join(root, file), 'utf8')))
+
+  expect(whole).toEqual([])
+})
+
 test('a folder of shared/ imports only what stands to its left', () => {
   const breaches = imports.filter(({ file, target }) => {
     const from = layerOf(file)
