@@ -8,12 +8,12 @@ import { asIngestError, IngestError } from '../shared/core/errors.ts'
 import type { Random } from '../shared/core/random.ts'
 import type { Authenticate, Principal } from '../shared/push/auth.ts'
 import { bearerOf } from '../shared/push/bearer.ts'
-import { defaultFlushLimits, type FlushLimits } from '../shared/push/flush.ts'
+import { defaultFlushLimits, type FlushLimits, VISIBILITY_MS } from '../shared/push/flush.ts'
 import { errorFrame, SUBPROTOCOL } from '../shared/push/frames.ts'
 import { newColumns } from '../shared/push/infer-columns.ts'
 import { defaultLimits, type PushLimits } from '../shared/push/payload.ts'
 import { createQuotas } from '../shared/push/quota.ts'
-import { type IngestBatch, receive } from '../shared/push/receive.ts'
+import { type IngestBatch, type ReceivePorts, receive } from '../shared/push/receive.ts'
 import { createPushTables, type DeclaredTable } from '../shared/push/tables.ts'
 import type { Queue } from '../shared/queue/queue.ts'
 import type { StateStore } from '../shared/state/state-store.ts'
@@ -67,8 +67,8 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
   const settings: ServerSettings = { ...defaultSettings, limits, ...options.settings }
   const { storage, state, queue, clock, random } = options
   const tables = createPushTables(options.tables, options)
-  const cores = availableParallelism()
-  const workers = startWorkers(storage, { validators: Math.max(1, cores - 1), writers: Math.max(1, cores - 1) })
+  const lanes = availableParallelism()
+  const workers = startWorkers(storage, lanes)
   const quotas = createQuotas(clock)
   const live = new Map<string, SessionSocket>()
   const sockets = new Set<SessionSocket>()
@@ -78,7 +78,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
   const engine = startPushEngine(
     `${process.pid}-${random.uuid()}`,
     { storage, state, queue, clock, random, tables, openFile: workers.openFile },
-    { ...defaultFlushLimits, batchBytes: limits.batchBytes, ...options.flush },
+    { ...defaultFlushLimits, lanes, batchBytes: limits.batchBytes, ...options.flush },
     {
       committed(event) {
         for (const [session, upTo] of event.sessions) live.get(session)?.noteCommitted(upTo)
@@ -87,6 +87,17 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       failed: (error) => options.events?.failed?.(error),
     },
   )
+
+  const receivePorts: ReceivePorts = {
+    queue,
+    tables,
+    validate: workers.validate,
+    clock,
+    limits,
+    ...(queue.sendTaken && {
+      through: { write: engine.write, send: (records) => queue.sendTaken!(records, VISIBILITY_MS) },
+    }),
+  }
 
   const context: PushContext = {
     clock,
@@ -119,7 +130,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       inFlightBytes += batch.body.length
       try {
         const table = (await tables.open(name)) ?? (await createFrom(name, batch, create))
-        return await receive(table, batch, { queue, tables, validate: workers.validate, clock, limits }, turn)
+        return await receive(table, batch, receivePorts, turn)
       } finally {
         turn?.pass()
         inFlightBytes -= batch.body.length

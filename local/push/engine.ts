@@ -1,10 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asIngestError, type IngestError } from '../../shared/core/errors.ts'
 import { type Committer, openCommitter, type PushCommitPorts } from '../../shared/push/commit.ts'
-import { createFlusher, type FlushedFile, type FlushLimits, type FlushPorts } from '../../shared/push/flush.ts'
+import {
+  createFlusher,
+  type FlushedFile,
+  type FlushLimits,
+  type FlushPorts,
+  VISIBILITY_MS,
+} from '../../shared/push/flush.ts'
 import { prefixEnd } from '../../shared/push/intervals.ts'
+import type { WriteThrough } from '../../shared/push/receive.ts'
 import { committedRanges } from '../../shared/push/stored-sessions.ts'
 import { rootOf } from '../../shared/push/tables.ts'
+import type { Queue } from '../../shared/queue/queue.ts'
 
 export interface EngineEvents {
   /** A version holds new events. `sessions`: what is now committed of each without a gap. */
@@ -21,28 +29,27 @@ export interface EngineEvents {
 }
 
 export interface PushEngine {
-  /** Bytes received and not yet in a closed file. */
-  readonly backlogBytes: number
+  /** Batches that are written as they are received. */
+  write: WriteThrough
   /** Writes and commits everything the queue holds, then stops. */
   stop(): Promise<void>
 }
 
 const RECEIVE_BYTES = 8 << 20
 const RECEIVE_RECORDS = 2000
-/** Longer than any flush and commit takes; a process that dies is noticed by the next one at its start anyway. */
-const VISIBILITY_MS = 60_000
 const IDLE_MS = 15
 const RETRY_MS = 500
 
 /** Moves events from the queue into tables for as long as it runs: flush and commit beside each other. */
 export function startPushEngine(
   owner: string,
-  ports: FlushPorts & PushCommitPorts,
+  ports: FlushPorts & PushCommitPorts & { queue: Queue },
   limits: FlushLimits,
   events: EngineEvents,
 ): PushEngine {
   const flusher = createFlusher(ports, limits)
   const tables = new Map<string, TableCommits>()
+  const closings = new Set<Promise<unknown>>()
   let stopping = false
   const running = run()
 
@@ -51,8 +58,10 @@ export function startPushEngine(
       const taken = await attempt(takeSome)
       // A closing file compresses its last pages on another thread: the next ones are filled meanwhile.
       const closing = attempt(async () => announce(await flusher.finish(stopping && !taken ? 'all' : 'due')))
+      closings.add(closing)
+      void closing.then(() => closings.delete(closing))
       if (stopping && !taken) {
-        await closing
+        await Promise.all(closings)
         await Promise.all([...tables.values()].map((table) => table.settled()))
         return
       }
@@ -89,9 +98,7 @@ export function startPushEngine(
   }
 
   return {
-    get backlogBytes() {
-      return flusher.openBytes
-    },
+    write: flusher.write,
     async stop() {
       stopping = true
       await running

@@ -5,17 +5,20 @@ import { type TableFile, tableFile } from '../../shared/push/table-file.ts'
 import { validateRows } from '../../shared/push/validate.ts'
 import type { WorkerReply, WorkerRequest } from './workers.ts'
 
-/** The entry of a worker thread: validates batches, or makes Parquet files whose bytes go back to the main thread. */
+/** The entry of a worker thread: checks batches and makes Parquet files, whose bytes go back to the main thread. */
 const port = parentPort!
 const files = new Map<number, TableFile>()
 /** One request after another: a file's appends are in order. */
 let last: Promise<void> = Promise.resolve()
+let waiting = 0
 
-port.on('message', (request: WorkerRequest) => {
-  last = last.then(() => answer(request))
+port.on('message', (requests: WorkerRequest[]) => {
+  waiting += requests.length
+  for (const request of requests) last = last.then(() => answer(request))
 })
 
 async function answer(request: WorkerRequest) {
+  waiting--
   try {
     reply({ id: request.id, result: await act(request) })
   } catch (cause) {
@@ -34,6 +37,8 @@ async function act(request: WorkerRequest): Promise<unknown> {
       return undefined
     case 'append':
       return fileOf(request.file).append(request.rows)
+    case 'add':
+      return fileOf(request.file).add(request.batch)
     case 'finish':
     case 'abort': {
       const file = fileOf(request.file)
@@ -53,15 +58,25 @@ function fileOf(file: number): TableFile {
 function sinkOf(file: number) {
   return {
     async write(bytes: Uint8Array) {
-      // A copy of its own can be moved instead of cloned, whatever memory the writer made it in.
-      const own = new Uint8Array(bytes)
-      port.postMessage({ file, bytes: own } satisfies WorkerReply, [own.buffer])
+      // One piece that has its buffer for itself is moved instead of cloned.
+      const own = bytes.byteLength === bytes.buffer.byteLength ? (bytes as Uint8Array<ArrayBuffer>) : bytes.slice()
+      port.postMessage([{ file, bytes: own }] satisfies WorkerReply[], [own.buffer])
     },
     finish: async () => ({ sizeBytes: 0 }),
     abort: async () => {},
   }
 }
 
+/** Waking the main thread costs as much as checking a small batch, so answers wait for each other, but not long. */
+const REPLY_MS = 3
+let replies: WorkerReply[] = []
+let repliedAtMs = 0
+
 function reply(message: WorkerReply) {
-  port.postMessage(message)
+  replies.push(message)
+  const now = performance.now()
+  if (waiting > 0 && now - repliedAtMs < REPLY_MS) return
+  repliedAtMs = now
+  port.postMessage(replies)
+  replies = []
 }

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import type { FinishedFile } from '../../shared/columnar/batch-writer.ts'
 import { type ErrorCode, IngestError, type IngestErrorOptions } from '../../shared/core/errors.ts'
 import type { Validate, ValidateInput, Validation } from '../../shared/push/receive.ts'
-import type { OpenTableFile, TableFile, TableFileTarget } from '../../shared/push/table-file.ts'
+import type { Added, NewBatch, OpenTableFile, TableFile, TableFileTarget } from '../../shared/push/table-file.ts'
 import { validateRows } from '../../shared/push/validate.ts'
 import type { Storage, StorageWriter } from '../../shared/storage/storage.ts'
 
@@ -11,6 +11,7 @@ type WorkerAction =
   | { do: 'validate'; input: ValidateInput }
   | { do: 'open'; file: number; target: TableFileTarget }
   | { do: 'append'; file: number; rows: Parameters<TableFile['append']>[0] }
+  | { do: 'add'; file: number; batch: NewBatch }
   | { do: 'finish' | 'abort'; file: number }
 
 export type WorkerReply =
@@ -21,35 +22,40 @@ export type WorkerReply =
 /** Under this size a batch is checked on the main thread: the hop to another one costs more. */
 const INLINE_BYTES = 8192
 
-/** Threads that validate and threads that write files: a file being compressed must not hold up an ack. */
+/** Threads that check batches and write files. */
 export interface PushWorkers {
   validate: Validate
+  /** A file whose lane is n is written on the n-th thread. */
   openFile: OpenTableFile
   close(): Promise<void>
 }
 
-export function startWorkers(storage: Storage, counts: { validators: number; writers: number }): PushWorkers {
-  const validators = Array.from({ length: counts.validators }, () => new Thread())
-  const writers = Array.from({ length: counts.writers }, () => new Thread())
+export function startWorkers(storage: Storage, count: number): PushWorkers {
+  const threads = Array.from({ length: count }, () => new Thread())
   let nextFile = 0
 
   return {
     validate(input) {
       if (input.body.length < INLINE_BYTES && input.encoding === 'none') return inline(input)
       const body = new Uint8Array(input.body)
-      return leastBusy(validators).ask({ do: 'validate', input: { ...input, body } }, body) as Promise<Validation>
+      return leastBusy(threads).ask({ do: 'validate', input: { ...input, body } }, body) as Promise<Validation>
     },
 
     async openFile(target) {
-      const thread = leastBusy(writers)
+      const thread = threads[target.lane % count]!
       const file = nextFile++
       const sink = storage.writer(target.path)
       thread.sinks.set(file, orderly(sink))
-      await thread.ask({ do: 'open', file, target })
+      // Not awaited: the thread keeps the order, and what fails here fails the first append.
+      thread.ask({ do: 'open', file, target }).catch(() => {})
       return {
         append(rows) {
           const body = new Uint8Array(rows.body)
           return thread.ask({ do: 'append', file, rows: { ...rows, body } }, body) as Promise<void>
+        },
+        add(batch) {
+          const body = new Uint8Array(batch.body)
+          return thread.ask({ do: 'add', file, batch: { ...batch, body } }, body) as Promise<Added>
         },
         async finish() {
           const finished = (await thread.ask({ do: 'finish', file })) as FinishedFile | undefined
@@ -65,7 +71,7 @@ export function startWorkers(storage: Storage, counts: { validators: number; wri
     },
 
     async close() {
-      await Promise.all([...validators, ...writers].map((thread) => thread.close()))
+      await Promise.all(threads.map((thread) => thread.close()))
     },
   }
 }
@@ -102,18 +108,22 @@ class Thread {
   #worker = this.#start()
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>()
   #next = 0
+  #outbox: { requests: WorkerRequest[]; owned: ArrayBuffer[] } = { requests: [], owned: [] }
 
   #start(): Worker {
     const worker = new Worker(new URL('./worker.ts', import.meta.url))
-    worker.on('message', (reply: WorkerReply) => this.#take(reply))
+    worker.on('message', (replies: WorkerReply[]) => replies.forEach((reply) => void this.#take(reply)))
     worker.on('error', (cause) => {
       // What it was doing fails and is done again elsewhere: batches are sent again, files are written again.
-      const error = new IngestError('bug.invariant', 'a worker thread of push died', { cause })
-      for (const waiting of this.#waiting.values()) waiting.reject(error)
-      this.#waiting.clear()
+      this.#failAll(new IngestError('bug.invariant', 'a worker thread of push died', { cause }))
       this.#worker = this.#start()
     })
     return worker
+  }
+
+  #failAll(error: IngestError) {
+    for (const waiting of this.#waiting.values()) waiting.reject(error)
+    this.#waiting.clear()
   }
 
   #take(reply: WorkerReply) {
@@ -131,6 +141,8 @@ class Thread {
   }
 
   /**
+   * Requests of one turn of the event loop go together: waking a thread costs as much as checking a small batch.
+   *
    * `owned` is moved, not cloned. It must be a copy of its own: a view is sent with the whole buffer it looks into, and a
    * received message or a queue record is a small view of a large one.
    */
@@ -138,8 +150,15 @@ class Thread {
     const id = this.#next++
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, ...action }, owned ? [owned.buffer] : [])
+      if (this.#outbox.requests.push({ id, ...action }) === 1) setImmediate(() => this.#post())
+      if (owned) this.#outbox.owned.push(owned.buffer)
     })
+  }
+
+  #post() {
+    const { requests, owned } = this.#outbox
+    this.#outbox = { requests: [], owned: [] }
+    this.#worker.postMessage(requests, owned)
   }
 
   async endSink(file: number, how: 'finish' | 'abort') {
@@ -148,7 +167,9 @@ class Thread {
     await sink?.end(how)
   }
 
+  /** What was not answered is in the queue, and is done at the next start. */
   async close() {
     await this.#worker.terminate()
+    this.#failAll(new IngestError('queue.unavailable', 'the push server has stopped'))
   }
 }

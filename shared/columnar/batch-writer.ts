@@ -78,8 +78,11 @@ export interface FinishedFile {
  * one format. A record that does not fit is left out and reported, and never stops the batch.
  */
 export interface BatchWriter {
-  /** NDJSON, or JSON arrays of objects. */
-  append(bytes: Uint8Array): void
+  /**
+   * NDJSON, or JSON arrays of objects. With `whole` the bytes are a message of their own: its last record ends where they
+   * do, and an array left open in it does not swallow what comes next.
+   */
+  append(bytes: Uint8Array, whole?: boolean): void
   /**
    * PostgreSQL COPY text: columns in schema order, `\N` for null, `ISO` DateStyle, `hex` bytea. Arrays of one dimension
    * become lists (`{a,"b",NULL}`; more dimensions are rejected); json becomes a struct, map, list or variant. Dates take

@@ -71,9 +71,9 @@ export class ParquetWriter implements BatchWriter {
     })
   }
 
-  append(bytes: Uint8Array) {
+  append(bytes: Uint8Array, whole = false) {
     this.#use('json')
-    this.#feed(bytes, 'parseJson', 'checkJson')
+    this.#feed(bytes, 'parseJson', 'checkJson', whole)
   }
 
   appendCopy(bytes: Uint8Array) {
@@ -141,8 +141,8 @@ export class ParquetWriter implements BatchWriter {
     this.#format = format
   }
 
-  #feed(bytes: Uint8Array, parse: Parser, check: Parser) {
-    if (this.#options.reject !== 'all') return this.#read(bytes, parse, false)
+  #feed(bytes: Uint8Array, parse: Parser, check: Parser, whole = false) {
+    if (this.#options.reject !== 'all') return this.#read(bytes, parse, whole)
     const kernel = this.#open
     const rejectedBefore = this.#rejectedCount
     const position = { records: kernel.recordsRead(), rows: kernel.rowCount(), read: kernel.bytesRead() }

@@ -1,16 +1,13 @@
-import type { BatchOptions } from '../columnar/batch-writer.ts'
-import type { Clock } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
-import type { Random } from '../core/random.ts'
 import type { AddFile } from '../delta/actions.ts'
-import { addFile } from '../delta/stats.ts'
 import type { Queue, ReceivedRecord } from '../queue/queue.ts'
 import type { StateStore } from '../state/state-store.ts'
-import { addRange, type Intervals, missingFrom, overlaps } from './intervals.ts'
-import { type BatchHeader, headerOf } from './receive.ts'
+import { type Intervals, missingFrom, overlaps } from './intervals.ts'
+import { type OpenFilesLimits, type OpenFilesPorts, openFiles } from './open-files.ts'
+import { headerOf, type WriteThrough } from './receive.ts'
 import { committedRanges } from './stored-sessions.ts'
-import type { OpenTableFile, TableFile } from './table-file.ts'
-import type { PushTable, PushTables } from './tables.ts'
+import { isRefusal } from './table-file.ts'
+import type { PushTables } from './tables.ts'
 
 /** A staged file and the records it holds: what a committer commits. */
 export interface FlushedFile {
@@ -28,36 +25,32 @@ export interface FlushedFile {
   oldestMs: number
 }
 
-export interface FlushPorts {
+export interface FlushPorts extends OpenFilesPorts {
   state: StateStore
   queue: Pick<Queue, 'delete'>
   tables: PushTables
-  clock: Clock
-  random: Random
-  openFile: OpenTableFile
 }
 
-export interface FlushLimits {
-  /** A file is full when it has taken this many bytes as they came. */
-  fileBytes: number
+export interface FlushLimits extends OpenFilesLimits {
   /** A file is closed when its first record was taken this long ago. */
   fileAgeMs: number
-  /** Sessions of one file: its commit is remembered as one entry of the state store, which has a size limit. */
-  fileSessions: number
-  batchBytes: number
 }
 
 export const defaultFlushLimits: FlushLimits = {
   fileBytes: 64 << 20,
   fileAgeMs: 1000,
   fileSessions: 200,
+  lanes: 1,
   batchBytes: 16 << 20,
 }
 
+/** How long a received record is left alone: longer than any flush and commit takes. */
+export const VISIBILITY_MS = 60_000
+
 /**
- * Queue records -> Parquet files, one a table (and schema version) at a time. A queue may deliver twice and a producer may
- * send twice, so what is committed already, or already in an open file, is left out here; what slips through is found by
- * the commit.
+ * Queue records -> Parquet files, one a table (and schema version) and lane at a time. A queue may deliver twice and a
+ * producer may send twice, so what is committed already, or already in a file, is left out here; what slips through is found
+ * by the commit.
  */
 export interface Flusher {
   /**
@@ -65,158 +58,149 @@ export interface Flusher {
    * again after their visibility, and its error is returned.
    */
   take(records: readonly ReceivedRecord[]): Promise<IngestError[]>
+  /**
+   * A batch that was just received and is in no queue yet goes straight into the open file, by which it is checked: its rows
+   * are decompressed and parsed once. Undefined when it has to go the long way: it is or may be known already, or no file
+   * can be written now.
+   */
+  write: WriteThrough
   /** Closes the files that are full or old, or all of them. */
   finish(which: 'due' | 'all'): Promise<FlushedFile[]>
   /** Whether the file was committed or refused is known, and what it holds is no longer in between. */
   settle(file: FlushedFile): void
-  /** Bytes taken into files that are not closed yet. */
-  readonly openBytes: number
 }
 
-interface OpenFile {
-  table: PushTable
-  file: TableFile
-  path: string
-  schemaVersion: number
-  openedMs: number
-  oldestMs: number
-  bytes: number
-  ranges: Map<string, Intervals>
-  receipts: string[]
-}
+/** Sessions whose committed ranges are remembered. */
+const KNOWN_SESSIONS = 10_000
 
 export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFlushLimits): Flusher {
-  const open = new Map<string, OpenFile>()
-  const full: OpenFile[] = []
-  /** Closed, and not yet known to be committed or refused; by path. */
-  const unsettled = new Map<string, OpenFile>()
+  const files = openFiles(ports, limits)
+  /** Of sessions that write through: read once after each of their commits, not once a batch. */
+  const committed = new Map<string, Promise<Intervals>>()
+  /** Closed, not yet handed over: another file failed in the same call. */
+  const finished: FlushedFile[] = []
+  const nameOf = (table: string, session: string) => `${table}#${session}`
 
-  async function take(record: ReceivedRecord) {
-    const header = headerOf(record)
-    const key = `${record.group}#${header.schemaVersion}#${header.options}`
-    const inFile = open.get(key)?.ranges.get(header.session) ?? []
-    if (missingFrom(inFile, header.from, header.to).length === 0) {
-      open.get(key)!.receipts.push(record.receipt)
-      return
-    }
-    // In a file that is on its way into the table: it comes again after its visibility, when that is settled. Written into
-    // another file now, it would have that file refused, with all the innocent records in it.
-    if (overlaps(inFile, header.from, header.to) || isUnsettled(record.group, header)) return
-    const committed = await committedRanges(record.group, header.session, ports.state)
-    const missing = missingFrom(committed, header.from, header.to)
-    if (missing.length === 0) return ports.queue.delete([record.receipt])
-
-    const target = open.get(key) ?? (await openFor(record.group, header))
-    open.set(key, target)
-    const whole = missing[0]![0] === header.from && missing[0]![1] === header.to
-    const keep = missing.map(([from, to]) => [from - header.from, to - header.from] as const)
-    try {
-      if (record.body.length > 0)
-        await target.file.append({ body: record.body, encoding: header.encoding, ...(whole ? {} : { keep }) })
-    } catch (error) {
-      // The file may hold a part of the batch: it is given up, and its records come again after their visibility.
-      open.delete(key)
-      await target.file.abort()
-      throw error
-    }
-    target.bytes += record.body.length
-    target.oldestMs = Math.min(target.oldestMs, header.atMs)
-    target.receipts.push(record.receipt)
-    target.ranges.set(
-      header.session,
-      missing.reduce<Intervals>((set, [from, to]) => addRange(set, from, to), inFile),
-    )
-    if (target.bytes >= limits.fileBytes || target.ranges.size >= limits.fileSessions) retire(key, target)
-  }
-
-  function isUnsettled(name: string, { session, from, to }: BatchHeader): boolean {
-    for (const { table, ranges } of unsettled.values())
-      if (table.name === name && overlaps(ranges.get(session) ?? [], from, to)) return true
-    return false
-  }
-
-  function retire(key: string, target: OpenFile) {
-    open.delete(key)
-    full.push(target)
-    unsettled.set(target.path, target)
-  }
-
-  async function openFor(name: string, header: BatchHeader): Promise<OpenFile> {
-    const table = await ports.tables.open(name)
-    if (!table) throw new IngestError('table.missing', `the table ${name} was dropped while it had events to store`)
-    const { schema } = await ports.tables.schemaAt(table, header.schemaVersion)
-    const path = `part-00000-${ports.random.uuid()}.c000.snappy.parquet`
-    const file = await ports.openFile({
-      path: `${table.root}/${path}`,
-      schema,
-      options: JSON.parse(header.options) as BatchOptions,
-      batchBytes: limits.batchBytes,
-    })
-    const now = ports.clock.now()
-    return {
-      table,
-      file,
-      path,
-      schemaVersion: header.schemaVersion,
-      openedMs: now,
-      oldestMs: header.atMs,
-      bytes: 0,
-      ranges: new Map(),
-      receipts: [],
-    }
-  }
-
-  async function close(target: OpenFile): Promise<FlushedFile> {
-    const { table, path, ranges, receipts, oldestMs } = target
-    try {
-      const finished = await target.file.finish()
-      const { schema } = await ports.tables.schemaAt(table, target.schemaVersion)
-      const modificationTimeMs = ports.clock.now()
-      return {
-        table: table.name,
-        path,
-        ...(finished && { add: addFile(path, finished, schema, table.snapshot.metadata, { modificationTimeMs }) }),
-        rows: finished?.rows ?? 0,
-        ranges: Object.fromEntries(ranges),
-        receipts,
-        oldestMs,
+  async function knownCommitted(table: string, session: string): Promise<Intervals> {
+    const name = nameOf(table, session)
+    for (;;) {
+      const reading = committed.get(name) ?? committedRanges(table, session, ports.state)
+      committed.set(name, reading)
+      if (committed.size > KNOWN_SESSIONS) committed.delete(committed.keys().next().value!)
+      try {
+        const ranges = await reading
+        // Forgotten meanwhile: there was a commit.
+        if (committed.get(name) === reading) return ranges
+      } catch (error) {
+        committed.delete(name)
+        throw error
       }
-    } catch (error) {
-      // Its records come again after their visibility.
-      unsettled.delete(path)
-      throw error
     }
+  }
+
+  /** Begins to write a record, if it has to be written; the promise inside is the end of it. */
+  async function begin(record: ReceivedRecord): Promise<{ written: Promise<void> } | undefined> {
+    const header = headerOf(record)
+    const { group, body } = record
+    const holder = files.holderOf(group, header)
+    if (holder) {
+      // In a file that is on its way into the table: it comes again after its visibility, when that is settled. Written into
+      // another file now, it would have that file refused, with all the innocent records in it.
+      if (holder !== 'some' && holder.pending.size === 0) holder.receipts.add(record.receipt)
+      return undefined
+    }
+    const known = await committedRanges(group, header.session, ports.state)
+    const missing = missingFrom(known, header.from, header.to)
+    if (missing.length === 0) {
+      await ports.queue.delete([record.receipt])
+      return undefined
+    }
+    const table = await ports.tables.open(group)
+    if (!table) throw new IngestError('table.missing', `the table ${group} was dropped while it had events to store`)
+    const schema = await ports.tables.schemaAt(table, header.schemaVersion)
+    const file = files.holderOf(group, header) ? undefined : files.claim(table, schema, header, missing, body.length)
+    if (!file) return undefined
+    const all = missingFrom(missing, header.from, header.to).length === 0
+    const keep = missing.map(([from, to]) => [from - header.from, to - header.from] as const)
+    const rows = { body, encoding: header.encoding, ...(all ? {} : { keep }) }
+    const writing = body.length === 0 ? Promise.resolve() : files.write(file, (writer) => writer.append(rows))
+    const written = writing.then(
+      () => void file.receipts.add(record.receipt),
+      (error) => {
+        files.unclaim(file, header.session, missing)
+        throw error
+      },
+    )
+    files.hold(file, body.length, written)
+    return { written }
   }
 
   return {
-    get openBytes() {
-      return [...open.values(), ...full].reduce((sum, target) => sum + target.bytes, 0)
-    },
-
     async take(records) {
       const failed = new Map<string, IngestError>()
-      for (const record of inOrder(records)) {
-        if (failed.has(record.group)) continue
+      const begun: { table: string; written: Promise<void> }[] = []
+      const attempt = async (table: string, work: () => Promise<void>) => {
         try {
-          await take(record)
+          await work()
         } catch (error) {
           if (!(error instanceof IngestError)) throw error
-          failed.set(record.group, error)
+          failed.set(table, error)
         }
       }
+      for (const record of inOrder(records)) {
+        const table = record.group
+        if (failed.has(table)) continue
+        await attempt(table, async () => {
+          const one = await begin(record)
+          if (one) begun.push({ table, ...one })
+        })
+      }
+      for (const { table, written } of begun) await attempt(table, () => written)
       return [...failed.values()]
     },
 
-    async finish(which) {
-      const now = ports.clock.now()
-      for (const [key, target] of open) {
-        if (which === 'due' && now - target.openedMs < limits.fileAgeMs) continue
-        retire(key, target)
+    async write(table, schema, header, { body, whole }) {
+      const { session, from, to, encoding } = header
+      const known = await knownCommitted(table.name, session)
+      if (overlaps(known, from, to) || files.holderOf(table.name, header)) return undefined
+      const file = files.claim(table, schema, header, [[from, to]], body.length)
+      if (!file) return undefined
+      const { promise, resolve } = Promise.withResolvers<void>()
+      files.hold(file, body.length, promise)
+      const giveBack = () => {
+        files.unclaim(file, session, [[from, to]])
+        resolve()
       }
-      return Promise.all(full.splice(0).map(close))
+      try {
+        const added = await files.write(file, (writer) => writer.add({ body, encoding, count: to - from, whole }))
+        if (!added.kept) giveBack()
+        return {
+          ...added,
+          stored(receipt) {
+            if (receipt !== undefined) file.receipts.add(receipt)
+            resolve()
+          },
+        }
+      } catch (error) {
+        giveBack()
+        if (isRefusal(error) || !(error instanceof IngestError)) throw error
+        return undefined
+      }
     },
 
-    settle: (file) => void unsettled.delete(file.path),
+    async finish(which) {
+      files.retireOlderThan(which === 'all' ? 0 : limits.fileAgeMs)
+      const results = await Promise.allSettled(files.takeFull().map(files.close))
+      for (const result of results) if (result.status === 'fulfilled' && result.value) finished.push(result.value)
+      const failed = results.find((result) => result.status === 'rejected')
+      if (failed) throw failed.reason
+      return finished.splice(0)
+    },
+
+    settle(file) {
+      files.settle(file.path)
+      for (const session of Object.keys(file.ranges)) committed.delete(nameOf(file.table, session))
+    },
   }
 }
 

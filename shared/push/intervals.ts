@@ -16,6 +16,11 @@ export function addRange(set: Intervals, from: number, to: number): Intervals {
   return [...before, [start, end], ...after]
 }
 
+/** The set less one range. */
+export function without(set: Intervals, from: number, to: number): Intervals {
+  return set.flatMap(([start, end]) => missingFrom([[from, to]], start, end))
+}
+
 /** The parts of `[from, to)` that are not in the set, ascending. */
 export function missingFrom(set: Intervals, from: number, to: number): Intervals {
   const missing: [number, number][] = []

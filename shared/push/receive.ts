@@ -7,6 +7,7 @@ import type { Encoding, RecordRejection } from './frames.ts'
 import { newColumns } from './infer-columns.ts'
 import { addRange, type Intervals } from './intervals.ts'
 import type { PushLimits } from './payload.ts'
+import type { TableSchema } from './schemas.ts'
 import type { PushTable, PushTables, TablePolicy } from './tables.ts'
 
 /** One ingest message of a session, its rows as they came. */
@@ -46,8 +47,26 @@ export interface Validation {
   rejections: readonly Rejection[]
 }
 
+/** A batch that was checked by writing it into the file it will be committed in. */
+export interface Written extends Validation {
+  /** Its rows are in the file, which is not closed before `stored` is called. */
+  kept: boolean
+  /** The batch is in the queue by this receipt, or by none when that failed: the file may hold it all the same. */
+  stored(receipt?: string): void
+}
+
+/** With `whole` nothing of the batch is kept unless all of it fits. Undefined: the batch has to go the long way. */
+export type WriteThrough = (
+  table: PushTable,
+  schema: TableSchema,
+  header: BatchHeader,
+  batch: { body: Uint8Array; whole: boolean },
+) => Promise<Written | undefined>
+
 export interface ReceivePorts {
-  queue: Queue
+  queue: Pick<Queue, 'send'>
+  /** Where receiver and flusher are one process: spares a second decompression and a second parse of every batch. */
+  through?: { write: WriteThrough; send(records: readonly QueueRecord[]): Promise<readonly string[]> }
   tables: PushTables
   validate: Validate
   clock: Clock
@@ -115,36 +134,45 @@ export async function receive(
 async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: ReceivePorts, turn: Turn): Promise<Receipt> {
   const schema = await ports.tables.schemaAt(table, batch.schemaVersion ?? table.newest.version)
   const options = optionsFor(table.policy, ports.limits)
-  const optionsText = JSON.stringify(options)
-  const validation = await ports.validate({
-    key: `${table.name}#${schema.version}#${optionsText}`,
-    schema: schema.schema,
-    options,
-    body: batch.body,
-    encoding: batch.encoding,
-    limits: ports.limits,
-  })
-  if (mayEvolve(table, batch) && validation.rejections.some(({ code }) => code === 'unknown_field')) {
-    const columns = newColumns(batch, schema.schema, ports.limits)
-    // Checked again with the new columns. What is unknown even then, a field inside of a struct, stays rejected.
-    if (columns.length > 0) {
-      const evolved = await ports.tables.addColumns(table, columns)
-      const now = evolved.newest.version
-      if (now !== schema.version) return receiveInTurn(evolved, { ...batch, schemaVersion: now }, ports, turn)
+  const header = headerFor(batch, schema.version, JSON.stringify(options), ports.clock.now())
+  const whole = table.policy.onReject === 'batch' || mayEvolve(table, batch)
+  const written = await ports.through?.write(table, schema, header, { body: batch.body, whole })
+  try {
+    const validation =
+      written ??
+      (await ports.validate({
+        key: `${table.name}#${schema.version}#${header.options}`,
+        schema: schema.schema,
+        options,
+        body: batch.body,
+        encoding: batch.encoding,
+        limits: ports.limits,
+      }))
+    if (mayEvolve(table, batch) && validation.rejections.some(({ code }) => code === 'unknown_field')) {
+      const columns = newColumns(batch, schema.schema, ports.limits)
+      // Checked again with the new columns. What is unknown even then, a field inside of a struct, stays rejected.
+      if (columns.length > 0) {
+        const evolved = await ports.tables.addColumns(table, columns)
+        const now = evolved.newest.version
+        if (now !== schema.version) return await receiveInTurn(evolved, { ...batch, schemaVersion: now }, ports, turn)
+      }
     }
+    if (validation.records !== batch.count)
+      throw new IngestError(
+        'push.count_mismatch',
+        `got ${validation.records} records, wanted ${batch.count} as the frame says; count the records of the rows sent`,
+      )
+    const receipt = receiptOf(table.policy, batch, schema.version, validation.rejections)
+    const record = queueRecord(table.name, header, batch, receipt)
+    await turn.wait
+    const sent = written?.kept ? ports.through!.send([record]) : ports.queue.send([record])
+    turn.pass()
+    const [place] = (await sent) ?? []
+    written?.stored(place)
+    return receipt
+  } finally {
+    written?.stored()
   }
-  if (validation.records !== batch.count)
-    throw new IngestError(
-      'push.count_mismatch',
-      `got ${validation.records} records, wanted ${batch.count} as the frame says; count the records of the rows sent`,
-    )
-  const receipt = receiptOf(table.policy, batch, schema.version, validation.rejections)
-  const record = queueRecord(table.name, batch, receipt, optionsText, ports.clock.now())
-  await turn.wait
-  const sent = ports.queue.send([record])
-  turn.pass()
-  await sent
-  return receipt
 }
 
 const mayEvolve = (table: PushTable, batch: IngestBatch) =>
@@ -187,20 +215,15 @@ export interface BatchHeader {
   atMs: number
 }
 
-function queueRecord(table: string, batch: IngestBatch, receipt: Receipt, options: string, atMs: number): QueueRecord {
+function headerFor(batch: IngestBatch, schemaVersion: number, options: string, atMs: number): BatchHeader {
+  const { session, offset, count, encoding } = batch
+  return { session, from: offset, to: offset + count, encoding, schemaVersion, options, rejected: 0, atMs }
+}
+
+function queueRecord(table: string, header: BatchHeader, batch: IngestBatch, receipt: Receipt): QueueRecord {
   const rejected = receipt.rejectedRanges.reduce((sum, [from, to]) => sum + to - from, 0)
-  const header: BatchHeader = {
-    session: batch.session,
-    from: batch.offset,
-    to: batch.offset + batch.count,
-    encoding: batch.encoding,
-    schemaVersion: receipt.schemaVersion,
-    options,
-    rejected,
-    atMs,
-  }
   const body = rejected === batch.count ? new Uint8Array() : batch.body
-  return { group: table, header: { ...header }, body }
+  return { group: table, header: { ...header, rejected }, body }
 }
 
 /** The header as `receive` wrote it. */

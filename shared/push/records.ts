@@ -5,15 +5,24 @@ const [LINE_FEED, RETURN, SPACE, TAB, QUOTE, BACKSLASH] = [10, 13, 32, 9, 34, 92
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT, COMMA] = [91, 93, 123, 125, 44]
 
 /** Records of NDJSON: lines that are not blank. */
-export function countRecords(rows: Uint8Array): number {
-  let count = 0
+export const countRecords = (rows: Uint8Array): number => surveyRecords(rows).records
+
+/**
+ * Lines that are not blank. When they are `plain`, none is the beginning of an array, and the kernel, which lets no other
+ * record go past its line, finds exactly one record in each.
+ */
+export function surveyRecords(rows: Uint8Array): { records: number; plain: boolean } {
+  let records = 0
+  let plain = true
   for (let start = 0; start < rows.length; ) {
     const found = rows.indexOf(LINE_FEED, start)
     const end = found < 0 ? rows.length : found
-    if (!isBlank(rows, start, end)) count++
+    const first = firstOf(rows, start, end)
+    if (first < end) records++
+    if (rows[first] === OPEN_ARRAY && first < end) plain = false
     start = end + 1
   }
-  return count
+  return { records, plain }
 }
 
 /** The records at these positions, counted from 0, as NDJSON. */
@@ -74,17 +83,18 @@ function* lines(rows: Uint8Array): Generator<readonly [number, number]> {
   while (start < rows.length) {
     const found = rows.indexOf(LINE_FEED, start)
     const end = found < 0 ? rows.length : found
-    if (!isBlank(rows, start, end)) yield [start, end]
+    if (firstOf(rows, start, end) < end) yield [start, end]
     start = end + 1
   }
 }
 
-function isBlank(rows: Uint8Array, start: number, end: number): boolean {
+/** Where the first byte is that is not blank; `end` when all are. */
+function firstOf(rows: Uint8Array, start: number, end: number): number {
   for (let i = start; i < end; i++) {
     const byte = rows[i]!
-    if (byte !== SPACE && byte !== TAB && byte !== RETURN) return false
+    if (byte !== SPACE && byte !== TAB && byte !== RETURN) return i
   }
-  return true
+  return end
 }
 
 const NEW_LINE = new Uint8Array([LINE_FEED])

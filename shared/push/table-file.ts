@@ -1,26 +1,53 @@
 import type { BatchOptions, BatchWriter, FinishedFile } from '../columnar/batch-writer.ts'
+import { IngestError, invariant } from '../core/errors.ts'
 import type { Schema } from '../schema/types.ts'
 import type { StorageWriter } from '../storage/storage.ts'
 import type { Encoding } from './frames.ts'
 import type { Intervals } from './intervals.ts'
 import { decompress } from './payload.ts'
-import { keepRecords } from './records.ts'
+import type { Validation } from './receive.ts'
+import { keepRecords, surveyRecords } from './records.ts'
+import { checkRows } from './validate.ts'
 
 /** One Parquet file being written. Not in the log, so invisible: it becomes part of the table when it is committed. */
 export interface TableFile {
-  /** Appends the rows of a batch; with `keep` only the records of these positions. */
+  /** Appends the rows of a batch that was checked before; with `keep` only the records of these positions. */
   append(rows: { body: Uint8Array; encoding: Encoding; keep?: Intervals }): Promise<void>
+  /** Checks a batch and appends what fits, in one pass where that is safe. An error that is not lost with the file leaves it as it was. */
+  add(batch: NewBatch): Promise<Added>
   /** Ends the file; it is in storage when this resolves. Undefined when it would have no rows. */
   finish(): Promise<FinishedFile | undefined>
   /** Leaves nothing behind. */
   abort(): Promise<void>
 }
 
+/** A batch as it came. */
+export interface NewBatch {
+  body: Uint8Array
+  encoding: Encoding
+  /** Records, as the frame says. */
+  count: number
+  /** Nothing of it is appended when one record does not fit: the table's policy has to look at it first. */
+  whole: boolean
+}
+
+export interface Added extends Validation {
+  /** Whether its rows are in the file: not when the count is another, or one of a `whole` batch does not fit. */
+  kept: boolean
+}
+
+/** @throws IngestError `push.too_large`, `push.frame_invalid` (fix): the batch is refused and the file is as it was */
+export const isRefusal = (error: unknown): boolean => error instanceof IngestError && error.code.startsWith('push.')
+
 export interface TableFileTarget {
   /** In storage. */
   path: string
   schema: Schema
   options: BatchOptions
+  /** Names this pair of schema and options. */
+  key: string
+  /** Files of one table that are filled beside each other have different lanes, from 0. */
+  lane: number
   /** Of one batch, decompressed; as checked before the ack. */
   batchBytes: number
 }
@@ -33,19 +60,42 @@ export type CreateWriter = (schema: Schema, options: BatchOptions) => BatchWrite
 /** A file made on this thread, its bytes given to `sink` as they are ready. */
 export function tableFile(target: TableFileTarget, sink: StorageWriter, createWriter: CreateWriter): TableFile {
   const batches = createWriter(target.schema, target.options)
+  let records = 0
 
   async function write() {
-    for (const bytes of batches.take()) await sink.write(bytes)
+    const pieces = batches.take()
+    // Pages are many and small: one write for all that are ready.
+    if (pieces.length > 0) await sink.write(joined(pieces))
+  }
+
+  /** Appends a message of its own, and says what of it did not fit. */
+  async function appendWhole(rows: Uint8Array): Promise<Validation> {
+    const before = batches.rows
+    batches.append(rows, true)
+    const rejections = batches.takeRejected().map((rejection) => ({ ...rejection, record: rejection.record - records }))
+    const found = batches.rows - before + rejections.length
+    records += found
+    await write()
+    return { records: found, rejections }
   }
 
   return {
     async append({ body, encoding, keep }) {
       const rows = decompress(body, encoding, target.batchBytes)
-      batches.append(keep ? keepRecords(rows, keep) : rows)
-      // The last record of a batch may lack its line break and must not run into the next batch.
-      batches.append(LINE_BREAK)
-      batches.takeRejected()
-      await write()
+      await appendWhole(keep ? keepRecords(rows, keep) : rows)
+    },
+
+    async add({ body, encoding, count, whole }) {
+      const rows = decompress(body, encoding, target.batchBytes)
+      const survey = surveyRecords(rows)
+      if (survey.records !== count) return { records: survey.records, rejections: [], kept: false }
+      if (whole || !survey.plain) {
+        const validation = checkRows(target, rows)
+        if (whole && validation.rejections.length > 0) return { ...validation, kept: false }
+      }
+      const validation = await appendWhole(rows)
+      invariant(validation.records === count, 'a batch of plain lines had another number of records than lines')
+      return { ...validation, kept: true }
     },
 
     async finish() {
@@ -63,4 +113,12 @@ export function tableFile(target: TableFileTarget, sink: StorageWriter, createWr
   }
 }
 
-const LINE_BREAK = new Uint8Array([10])
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    all.set(piece, at)
+    at += piece.length
+  }
+  return all
+}

@@ -8,13 +8,20 @@ import { countRecords } from './records.ts'
 const validators = new Map<string, Validator>()
 const MAX_VALIDATORS = 32
 
+/** What checking needs but the body. */
+export type Rules = Pick<ValidateInput, 'key' | 'schema' | 'options'>
+
 /**
  * Checks a body on this thread.
  *
  * @throws IngestError `push.too_large`, `push.frame_invalid` (fix)
  */
-export function validateRows({ key, schema, options, body, encoding, limits }: ValidateInput): Validation {
-  const rows = decompress(body, encoding, limits.batchBytes)
+export function validateRows({ body, encoding, limits, ...rules }: ValidateInput): Validation {
+  return checkRows(rules, decompress(body, encoding, limits.batchBytes))
+}
+
+/** @throws IngestError `push.frame_invalid` (fix) */
+export function checkRows({ key, schema, options }: Rules, rows: Uint8Array): Validation {
   const validator = validators.get(key) ?? createValidator(schema, options)
   // Out while it runs: one that throws is not used again.
   validators.delete(key)

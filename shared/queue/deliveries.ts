@@ -10,6 +10,8 @@ export interface Delivery {
 /** Which records wait, which are out, and until when: the bookkeeping of a queue in one process. */
 export interface Deliveries<T extends Delivery> {
   add(item: T): void
+  /** As if it had been taken at once. */
+  addTaken(item: T, visibilityMs: number): void
   /** Hands out waiting records, group by group, and those whose time is over again. */
   take(options: { maxBytes: number; maxRecords: number; visibilityMs: number }): T[]
   /** Makes a record that was handed out wait again at once. */
@@ -54,6 +56,14 @@ export function deliveries<T extends Delivery>(clock: Clock): Deliveries<T> {
       records++
       bytes += item.bodyBytes
       wait(item)
+    },
+
+    addTaken(item, visibilityMs) {
+      records++
+      bytes += item.bodyBytes
+      const backAtMs = clock.now() + visibilityMs
+      out.set(item.receipt, { item, backAtMs })
+      earliestBackAtMs = Math.min(earliestBackAtMs, backAtMs)
     },
 
     take({ maxBytes, maxRecords, visibilityMs }) {

@@ -62,10 +62,7 @@ export async function diskQueue(
         if (broken) throw broken
         active ??= await createSegment(root, nextNumber++)
         await append(active, batch)
-        for (const { bytes, resolve } of batch) {
-          waitingBytes -= bytes
-          resolve()
-        }
+        for (const { bytes } of batch) waitingBytes -= bytes
         if (active.sizeBytes >= segmentBytes) await retire()
       } catch (error) {
         const failure = queueError(error, 'write to the queue')
@@ -89,7 +86,9 @@ export async function diskQueue(
     const pieces: Uint8Array[] = segment.sizeBytes === 0 ? [magic] : []
     let at = segment.sizeBytes + (pieces[0]?.length ?? 0)
     const written: Place[] = []
+    const firsts: number[] = []
     for (const { frames, groups } of batch) {
+      firsts.push(written.length)
       frames.forEach(([start, body], i) => {
         const size = frameSize(start)
         written.push(placeOf(segment, segment.records + written.length, at, groups[i]!, size))
@@ -104,7 +103,14 @@ export async function diskQueue(
     segment.sizeBytes = at
     segment.records += written.length
     segment.live += written.length
-    for (const place of written) records.add(place)
+    batch.forEach(({ takenForMs, resolve }, i) => {
+      const places = written.slice(firsts[i], firsts[i + 1])
+      for (const place of places) {
+        if (takenForMs === undefined) records.add(place)
+        else records.addTaken(place, takenForMs)
+      }
+      resolve(places.map(({ receipt }) => receipt))
+    })
   }
 
   /** Nothing more goes into the active segment. What a failed write left at its end is cut off. */
@@ -127,23 +133,29 @@ export async function diskQueue(
 
   const refuse = (error: unknown) => Promise.reject(queueError(error, 'use the queue'))
 
+  function enqueue(sending: readonly QueueRecord[], takenForMs?: number): Promise<string[]> {
+    if (closed) return refuse(new Error('it is closed'))
+    if (broken) return refuse(broken)
+    if (sending.length === 0) return Promise.resolve([])
+    const bytes = sending.reduce((sum, { body }) => sum + body.length, 0)
+    const held = records.depth().bytes + waitingBytes
+    if (held + bytes > maxBytes) {
+      return refuse(new IngestError('queue.full', `the queue holds ${held} of ${maxBytes} bytes`))
+    }
+    return new Promise((resolve, reject) => {
+      const frames = sending.map(encodeFrame)
+      waiting.push({ frames, groups: sending.map(({ group }) => group), bytes, takenForMs, resolve, reject })
+      waitingBytes += bytes
+      writing ??= Promise.resolve().then(drain)
+    })
+  }
+
   return {
-    send(sending) {
-      if (closed) return refuse(new Error('it is closed'))
-      if (broken) return refuse(broken)
-      if (sending.length === 0) return Promise.resolve()
-      const bytes = sending.reduce((sum, { body }) => sum + body.length, 0)
-      const held = records.depth().bytes + waitingBytes
-      if (held + bytes > maxBytes) {
-        return refuse(new IngestError('queue.full', `the queue holds ${held} of ${maxBytes} bytes`))
-      }
-      return new Promise((resolve, reject) => {
-        const frames = sending.map(encodeFrame)
-        waiting.push({ frames, groups: sending.map(({ group }) => group), bytes, resolve, reject })
-        waitingBytes += bytes
-        writing ??= Promise.resolve().then(drain)
-      })
+    async send(sending) {
+      await enqueue(sending)
     },
+
+    sendTaken: (sending, visibilityMs) => enqueue(sending, visibilityMs),
 
     async receive(options) {
       if (closed) return await refuse(new Error('it is closed'))
@@ -199,7 +211,9 @@ interface Sending {
   frames: [start: Buffer, body: Uint8Array][]
   groups: string[]
   bytes: number
-  resolve(): void
+  /** Handed out at once, for so long. */
+  takenForMs: number | undefined
+  resolve(receipts: string[]): void
   reject(error: unknown): void
 }
 

@@ -14,15 +14,25 @@ export function memoryQueue({
   const records = deliveries<Delivery & { record: QueueRecord }>(clock)
   let sent = 0
 
+  function accept(sending: readonly QueueRecord[]) {
+    const bytes = sending.reduce((sum, { body }) => sum + body.length, 0)
+    if (records.depth().bytes + bytes > maxBytes) {
+      throw new IngestError('queue.full', `the queue holds ${records.depth().bytes} of ${maxBytes} bytes`)
+    }
+    return sending.map((record) => {
+      return { receipt: String(++sent), group: record.group, bodyBytes: record.body.length, record }
+    })
+  }
+
   return {
     async send(sending) {
-      const bytes = sending.reduce((sum, { body }) => sum + body.length, 0)
-      if (records.depth().bytes + bytes > maxBytes) {
-        throw new IngestError('queue.full', `the queue holds ${records.depth().bytes} of ${maxBytes} bytes`)
-      }
-      for (const record of sending) {
-        records.add({ receipt: String(++sent), group: record.group, bodyBytes: record.body.length, record })
-      }
+      for (const item of accept(sending)) records.add(item)
+    },
+
+    async sendTaken(sending, visibilityMs) {
+      const items = accept(sending)
+      for (const item of items) records.addTaken(item, visibilityMs)
+      return items.map(({ receipt }) => receipt)
     },
 
     async receive(options) {

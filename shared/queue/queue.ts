@@ -8,6 +8,11 @@ export interface Queue {
   /** Takes records over; all are durable when it resolves. Calls made at the same time may share one fsync. */
   send(records: readonly QueueRecord[]): Promise<void>
   /**
+   * Takes records over as `send` does, and hands them out at once: each comes by `receive` only if it is not deleted by its
+   * receipt, returned in order, within `visibilityMs`. Only a queue in this process has this.
+   */
+  sendTaken?(records: readonly QueueRecord[], visibilityMs: number): Promise<string[]>
+  /**
    * Up to `maxBytes` of bodies (but a first record however large), each with a receipt; empty when there is none now. What
    * is not deleted within `visibilityMs` comes again.
    */

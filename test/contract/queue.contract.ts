@@ -153,4 +153,18 @@ export function queueContract(
     for (const { header, body } of received) expect(Buffer.compare(body, bodies[Number(header.n)]!)).toBe(0)
     await queue.delete(receipts(received))
   })
+
+  test('a record sent as taken comes only if it is not deleted in time', async () => {
+    if (!queue.sendTaken) return expect(queue.sendTaken).toBeUndefined()
+    const [, second] = await queue.sendTaken([record('g', 1), record('g', 2)], all.visibilityMs)
+
+    expect(await receiveAll()).toEqual([])
+    await queue.delete([second!])
+    expect(await queue.depth()).toMatchObject({ records: 1 })
+    await opened.pass(all.visibilityMs + 1)
+
+    const late = await receiveAll()
+    expect(numbers(late)).toEqual([1])
+    expect(late[0]!.body).toEqual(new Uint8Array(Buffer.from('body 1')))
+  })
 }

@@ -1,8 +1,8 @@
-import type { Queue } from '../../shared/queue/queue.ts'
+import type { Queue, QueueRecord } from '../../shared/queue/queue.ts'
 import { type Faults, faultyCalls } from './faults.ts'
 
 export interface QueueFaults extends Faults {
-  /** Every received record comes twice in one batch, the second time with the same receipt. */
+  /** Every received record comes twice in one batch with the same receipt, and what was sent as taken once more by itself. */
   duplicate?: boolean
 }
 
@@ -14,6 +14,13 @@ export function faultyQueue(queue: Queue, faults: QueueFaults): Queue & { readon
       return calls.writes
     },
     send: (records) => calls.write(() => queue.send(records)),
+    ...(queue.sendTaken && {
+      sendTaken: (records: readonly QueueRecord[], visibilityMs: number) =>
+        calls.write(async () => {
+          if (faults.duplicate) await queue.send(records)
+          return await queue.sendTaken!(records, visibilityMs)
+        }),
+    }),
     receive: (options) =>
       calls.read(async () => {
         const records = await queue.receive(options)

@@ -4,9 +4,9 @@ import type { Clock } from '../../shared/core/clock.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { readSnapshot } from '../../shared/delta/snapshot.ts'
 import { openCommitter } from '../../shared/push/commit.ts'
-import { createFlusher, defaultFlushLimits } from '../../shared/push/flush.ts'
+import { createFlusher, defaultFlushLimits, VISIBILITY_MS } from '../../shared/push/flush.ts'
 import { defaultLimits } from '../../shared/push/payload.ts'
-import type { IngestBatch, Receipt } from '../../shared/push/receive.ts'
+import type { IngestBatch, Receipt, ReceivePorts } from '../../shared/push/receive.ts'
 import { receive } from '../../shared/push/receive.ts'
 import { tableFile } from '../../shared/push/table-file.ts'
 import { createPushTables, type DeclaredTable, defaultPolicy } from '../../shared/push/tables.ts'
@@ -45,8 +45,12 @@ export interface PushPorts {
   clock: Clock
 }
 
-/** What one process of push does, on this thread. */
-export function pushProcess(ports: PushPorts, seed: number, declared: readonly DeclaredTable[] = [clicks]) {
+/** What one process of push does, on this thread. With `through` it writes batches into files as they are received. */
+export function pushProcess(
+  ports: PushPorts,
+  seed: number,
+  { declared = [clicks], through = false }: { declared?: readonly DeclaredTable[]; through?: boolean } = {},
+) {
   const random: Random = seededRandom(seed)
   const tables = createPushTables(declared, { ...ports, random }, 0)
   const flushPorts = {
@@ -56,25 +60,36 @@ export function pushProcess(ports: PushPorts, seed: number, declared: readonly D
     openFile: async (target: Parameters<typeof tableFile>[0]) =>
       tableFile(target, ports.storage.writer(target.path), createBatchWriter),
   }
+  const flusher = createFlusher(flushPorts, { ...defaultFlushLimits, lanes: 2 })
+  const receivePorts: ReceivePorts = {
+    ...ports,
+    tables,
+    validate: async (input) => validateRows(input),
+    limits: defaultLimits,
+    ...(through && {
+      through: { write: flusher.write, send: (records) => ports.queue.sendTaken!(records, VISIBILITY_MS) },
+    }),
+  }
 
   return {
     tables,
+    flusher,
 
     async receive(batch: IngestBatch, table = CLICKS): Promise<Receipt> {
       const opened = (await tables.open(table))!
-      const validate = async (input: Parameters<typeof validateRows>[0]) => validateRows(input)
-      return receive(opened, batch, { ...ports, tables, validate, limits: defaultLimits })
+      return receive(opened, batch, receivePorts)
     },
 
     /** Everything that can be received now into one file a table, and these into one version. */
     async flushAndCommit(table = CLICKS) {
-      const flusher = createFlusher(flushPorts, defaultFlushLimits)
-      const records = await ports.queue.receive({ maxBytes: 1 << 30, maxRecords: 10_000, visibilityMs: 60_000 })
+      const records = await ports.queue.receive({ maxBytes: 1 << 30, maxRecords: 10_000, visibilityMs: VISIBILITY_MS })
       const [error] = await flusher.take(records)
       if (error) throw error
       const files = await flusher.finish('all')
       const committer = await openCommitter(table, `process-${seed}`, { ...ports, random })
-      return committer.commit(files)
+      const result = await committer.commit(files)
+      for (const file of files) flusher.settle(file)
+      return result
     },
   }
 }

@@ -50,55 +50,61 @@ const wanted = (counts: Record<string, number>) =>
     .flatMap(([session, count]) => Array.from({ length: count }, (_, i) => `${session}:${i}`))
     .sort()
 
-test('every record is in the table once, whichever await the server dies at, with duplicates and resends', async () => {
-  const points = await everyCrashPoint(async (crash) => {
-    const ports = world()
-    const acked: string[] = []
-    await crash.life(async () => {
-      const server = pushProcess(faulty(ports, { crash, duplicate: true }), 1)
-      for (const [session, from, to] of [
-        ['a', 0, 3],
-        ['b', 0, 2],
-        ['a', 3, 5],
-      ] as const) {
-        await server.receive(batchOf(session, from, to))
-        acked.push(`${session}:${from}-${to}`)
-      }
+test.each([{ through: false }, { through: true }])(
+  'every record is in the table once, whichever await the server dies at, with duplicates and resends %j',
+  async (how) => {
+    const points = await everyCrashPoint(async (crash) => {
+      const ports = world()
+      const acked: string[] = []
+      await crash.life(async () => {
+        const server = pushProcess(faulty(ports, { crash, duplicate: true }), 1, how)
+        for (const [session, from, to] of [
+          ['a', 0, 3],
+          ['b', 0, 2],
+          ['a', 3, 5],
+        ] as const) {
+          await server.receive(batchOf(session, from, to))
+          acked.push(`${session}:${from}-${to}`)
+        }
+        await server.flushAndCommit()
+        await server.receive(batchOf('a', 5, 6))
+        acked.push('a:5-6')
+        await server.flushAndCommit()
+      })
+
+      // The producers connect again and resend what they saw no ack for, and for good measure in other batches than before.
+      const server = pushProcess(ports, 2, how)
+      await server.receive(batchOf('b', 0, 2))
+      await server.receive(batchOf('a', 0, 4))
       await server.flushAndCommit()
-      await server.receive(batchOf('a', 5, 6))
-      acked.push('a:5-6')
-      await server.flushAndCommit()
+      await server.receive(batchOf('a', 2, 6))
+      await drain(ports, 3)
+
+      expect(await ids(ports)).toEqual(wanted({ a: 6, b: 2 }))
+      expect(await committedRanges(CLICKS, 'a', ports.state)).toEqual([[0, 6]])
     })
 
-    // The producers connect again and resend what they saw no ack for, and for good measure in other batches than before.
-    const server = pushProcess(ports, 2)
-    await server.receive(batchOf('b', 0, 2))
-    await server.receive(batchOf('a', 0, 4))
-    await server.flushAndCommit()
-    await server.receive(batchOf('a', 2, 6))
-    await drain(ports, 3)
+    expect(points).toBeGreaterThan(40)
+  },
+)
 
-    expect(await ids(ports)).toEqual(wanted({ a: 6, b: 2 }))
-    expect(await committedRanges(CLICKS, 'a', ports.state)).toEqual([[0, 6]])
-  })
+test.each([{ through: false }, { through: true }])(
+  'a lost reply of any write changes nothing in the end %j',
+  async (how) => {
+    for (let n = 1; n <= 12; n++) {
+      const ports = world()
+      const plan = crashAt(Number.POSITIVE_INFINITY)
+      const server = pushProcess(faulty(ports, { loseReplyAfterWrite: n, crash: plan }), 1, how)
+      for (let from = 0; from < 6; from += 2) {
+        await again(() => server.receive(batchOf('a', from, from + 2)))
+        await server.flushAndCommit().catch(() => {})
+      }
+      await drain(ports, 2)
 
-  expect(points).toBeGreaterThan(40)
-})
-
-test('a lost reply of any write changes nothing in the end', async () => {
-  for (let n = 1; n <= 12; n++) {
-    const ports = world()
-    const plan = crashAt(Number.POSITIVE_INFINITY)
-    const server = pushProcess(faulty(ports, { loseReplyAfterWrite: n, crash: plan }), 1)
-    for (let from = 0; from < 6; from += 2) {
-      await again(() => server.receive(batchOf('a', from, from + 2)))
-      await server.flushAndCommit().catch(() => {})
+      expect(await ids(ports)).toEqual(wanted({ a: 6 }))
     }
-    await drain(ports, 2)
-
-    expect(await ids(ports)).toEqual(wanted({ a: 6 }))
-  }
-})
+  },
+)
 
 test('any batches, sent any number of times by any number of processes, give each record once and in order', async () => {
   const send = fc.record({
@@ -109,6 +115,7 @@ test('any batches, sent any number of times by any number of processes, give eac
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.record({ do: fc.constant('send' as const), send }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('commit' as const), again: fc.boolean() }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
   )
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
@@ -116,13 +123,14 @@ test('any batches, sent any number of times by any number of processes, give eac
       await pushProcess(ports, 1).tables.open(CLICKS)
       const sent = { a: new Set<number>(), b: new Set<number>() }
       let seed = 2
+      let server = pushProcess(ports, seed, { through: true })
       for (const s of steps) {
-        const server = pushProcess(ports, seed++)
         if (s.do === 'send') {
           const { session, from, length } = s.send
           await server.receive(batchOf(session, from, from + length))
           for (let i = 0; i < length; i++) sent[session as 'a' | 'b'].add(from + i)
-        } else {
+        } else if (s.do === 'restart') server = pushProcess(ports, ++seed, { through: seed % 2 === 0 })
+        else {
           if (s.again) ports.clock.forward(61_000)
           await server.flushAndCommit()
         }

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { addRange, type Intervals, missingFrom, overlaps, prefixEnd } from '../../../shared/push/intervals.ts'
+import { addRange, type Intervals, missingFrom, overlaps, prefixEnd, without } from '../../../shared/push/intervals.ts'
 
 const range = fc.tuple(fc.nat(60), fc.nat(15)).map(([from, length]) => [from, from + length] as const)
 const ranges = fc.array(range, { maxLength: 12 })
@@ -25,7 +25,7 @@ test('a set of ranges holds exactly the offsets of a set of numbers, disjoint, a
   )
 })
 
-test('missingFrom and overlaps agree with a set of numbers', () => {
+test('missingFrom, without and overlaps agree with a set of numbers', () => {
   fc.assert(
     fc.property(ranges, range, (parts, [from, to]) => {
       const set = build(parts)
@@ -33,6 +33,7 @@ test('missingFrom and overlaps agree with a set of numbers', () => {
       const wanted = offsets(from, to)
 
       expect(members(missingFrom(set, from, to))).toEqual(new Set(wanted.filter((offset) => !known.has(offset))))
+      expect(members(without(set, from, to))).toEqual(new Set([...known].filter((n) => n < from || n >= to)))
       expect(overlaps(set, from, to)).toBe(wanted.some((offset) => known.has(offset)))
     }),
   )

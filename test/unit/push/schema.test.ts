@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { memoryQueue } from '../../../shared/queue/memory.ts'
 import { inferSchema } from '../../../shared/schema/infer.ts'
 import { typeText } from '../../../shared/schema/type-text.ts'
@@ -16,91 +16,130 @@ const rows = (offset: number, ...records: object[]) => ({
   body: Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join('')),
 })
 
-test('a record that does not fit is left out and named; its offset is passed', async () => {
-  const ports = world()
-  const server = pushProcess(ports, 1)
+describe.each([{ through: false }, { through: true }])('%j', ({ through }) => {
+  test('a record that does not fit is left out and named; its offset is passed', async () => {
+    const ports = world()
+    const server = pushProcess(ports, 1, { through })
 
-  const receipt = await server.receive(rows(0, { id: 'x' }, { id: 7 }, { id: 'y', n: 'z' }, { id: 'w', extra: 1 }))
-  await server.flushAndCommit()
+    const receipt = await server.receive(rows(0, { id: 'x' }, { id: 7 }, { id: 'y', n: 'z' }, { id: 'w', extra: 1 }))
+    await server.flushAndCommit()
 
-  expect(receipt.rejectedRanges).toEqual([[1, 4]])
-  expect(receipt.rejected.map(({ offset, code }) => [offset, code])).toEqual([
-    [1, 'wrong_type'],
-    [2, 'wrong_type'],
-    [3, 'unknown_field'],
-  ])
-  expect(await rowsOf(ports.storage)).toMatchObject([{ id: 'x' }])
-})
+    expect(receipt.rejectedRanges).toEqual([[1, 4]])
+    expect(receipt.rejected.map(({ offset, code }) => [offset, code])).toEqual([
+      [1, 'wrong_type'],
+      [2, 'wrong_type'],
+      [3, 'unknown_field'],
+    ])
+    expect(await rowsOf(ports.storage)).toMatchObject([{ id: 'x' }])
+  })
 
-test('with policy batch one bad record refuses the batch, and later batches are still committed', async () => {
-  const ports = world()
-  const server = pushProcess(ports, 1, [{ ...clicks, policy: { onReject: 'batch', schemaEvolution: 'none' } }])
+  test('with policy batch one bad record refuses the batch, and later batches are still committed', async () => {
+    const ports = world()
+    const server = pushProcess(ports, 1, {
+      declared: [{ ...clicks, policy: { onReject: 'batch', schemaEvolution: 'none' } }],
+      through,
+    })
 
-  const receipt = await server.receive(rows(0, { id: 'x' }, { id: 7 }))
-  await server.receive(rows(2, { id: 'y' }))
-  await server.flushAndCommit()
+    const receipt = await server.receive(rows(0, { id: 'x' }, { id: 7 }))
+    await server.receive(rows(2, { id: 'y' }))
+    await server.flushAndCommit()
 
-  expect(receipt.rejectedRanges).toEqual([[0, 2]])
-  expect(await rowsOf(ports.storage)).toMatchObject([{ id: 'y' }])
-})
+    expect(receipt.rejectedRanges).toEqual([[0, 2]])
+    expect(await rowsOf(ports.storage)).toMatchObject([{ id: 'y' }])
+  })
 
-test('with policy rescue unknown fields are kept aside', async () => {
-  const ports = world()
-  const server = pushProcess(ports, 1, [{ ...clicks, policy: { onReject: 'rescue', schemaEvolution: 'none' } }])
+  test('with policy rescue unknown fields are kept aside', async () => {
+    const ports = world()
+    const server = pushProcess(ports, 1, {
+      declared: [{ ...clicks, policy: { onReject: 'rescue', schemaEvolution: 'none' } }],
+      through,
+    })
 
-  const receipt = await server.receive(rows(0, { id: 'x', extra: { deep: 1 } }))
-  await server.flushAndCommit()
+    const receipt = await server.receive(rows(0, { id: 'x', extra: { deep: 1 } }))
+    await server.flushAndCommit()
 
-  expect(receipt.rejectedRanges).toEqual([])
-  const [row] = await rowsOf(ports.storage)
-  expect(JSON.parse(String(row!._rescued_data))).toEqual({ extra: { deep: 1 } })
-})
+    expect(receipt.rejectedRanges).toEqual([])
+    const [row] = await rowsOf(ports.storage)
+    expect(JSON.parse(String(row!._rescued_data))).toEqual({ extra: { deep: 1 } })
+  })
 
-test('a table that allows it gets new columns, and batches checked before and after it are both written', async () => {
-  const ports = world()
-  const server = pushProcess(ports, 1, [{ ...clicks, policy: { onReject: 'record', schemaEvolution: 'add_columns' } }])
+  test('a table that allows it gets new columns, and batches checked before and after it are both written', async () => {
+    const ports = world()
+    const server = pushProcess(ports, 1, {
+      declared: [{ ...clicks, policy: { onReject: 'record', schemaEvolution: 'add_columns' } }],
+      through,
+    })
 
-  const first = await server.receive(rows(0, { id: 'x' }))
-  const second = await server.receive(rows(1, { id: 'y', city: 'Bonn', at: { lat: 50.7 } }))
-  const result = await server.flushAndCommit()
+    const first = await server.receive(rows(0, { id: 'x' }))
+    const second = await server.receive(rows(1, { id: 'y', city: 'Bonn', at: { lat: 50.7 } }))
+    const result = await server.flushAndCommit()
 
-  expect([first.schemaVersion, second.schemaVersion]).toEqual([1, 2])
-  expect(second.rejectedRanges).toEqual([])
-  expect(result.committed).toHaveLength(2)
-  expect(await rowsOf(ports.storage)).toEqual(
-    expect.arrayContaining([
-      expect.objectContaining({ id: 'x' }),
-      expect.objectContaining({ id: 'y', city: 'Bonn', at: { lat: 50.7 } }),
-    ]),
-  )
-})
+    expect([first.schemaVersion, second.schemaVersion]).toEqual([1, 2])
+    expect(second.rejectedRanges).toEqual([])
+    expect(result.committed).toHaveLength(2)
+    expect(await rowsOf(ports.storage)).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ id: 'x' }),
+        expect.objectContaining({ id: 'y', city: 'Bonn', at: { lat: 50.7 } }),
+      ]),
+    )
+  })
 
-test('a record refused by the schema its producer was told stays refused when the schema grows before the flush', async () => {
-  const ports = world()
-  const server = pushProcess(ports, 1, [{ ...clicks, policy: { onReject: 'record', schemaEvolution: 'add_columns' } }])
+  test('a record refused by the schema its producer was told stays refused when the schema grows before the flush', async () => {
+    const ports = world()
+    const server = pushProcess(ports, 1, {
+      declared: [{ ...clicks, policy: { onReject: 'record', schemaEvolution: 'add_columns' } }],
+      through,
+    })
 
-  const refused = await server.receive({ ...rows(0, { id: 'x', city: 'Bonn' }), schemaVersion: 1 })
-  await server.receive(rows(1, { id: 'y', city: 'Ulm' }))
-  await server.flushAndCommit()
+    const refused = await server.receive({ ...rows(0, { id: 'x', city: 'Bonn' }), schemaVersion: 1 })
+    await server.receive(rows(1, { id: 'y', city: 'Ulm' }))
+    await server.flushAndCommit()
 
-  expect(refused.rejectedRanges).toEqual([[0, 1]])
-  expect((await rowsOf(ports.storage)).map((row) => row.id)).toEqual(['y'])
-})
+    expect(refused.rejectedRanges).toEqual([[0, 1]])
+    expect((await rowsOf(ports.storage)).map((row) => row.id)).toEqual(['y'])
+  })
 
-test.each([
-  ['wrong count', { ...batchOf('a', 0, 2), count: 3 }, 'push.count_mismatch'],
-  [
-    'two records on a line',
-    { ...batchOf('a', 0, 2), body: Buffer.from('{"id":"x"} {"id":"y"}') },
-    'push.count_mismatch',
-  ],
-  ['unknown schema version', { ...batchOf('a', 0, 2), schemaVersion: 9 }, 'push.schema_version_unknown'],
-  ['damaged compression', { ...batchOf('a', 0, 2), encoding: 'zstd' as const }, 'push.frame_invalid'],
-])('a batch that is refused leaves nothing in the queue: %s', async (_, batch, code) => {
-  const ports = world()
+  test.each([
+    ['wrong count', { ...batchOf('a', 0, 2), count: 3 }, 'push.count_mismatch'],
+    [
+      'two records on a line',
+      { ...batchOf('a', 0, 2), body: Buffer.from('{"id":"x"} {"id":"y"}') },
+      'push.count_mismatch',
+    ],
+    ['unknown schema version', { ...batchOf('a', 0, 2), schemaVersion: 9 }, 'push.schema_version_unknown'],
+    ['damaged compression', { ...batchOf('a', 0, 2), encoding: 'zstd' as const }, 'push.frame_invalid'],
+  ])('a batch that is refused leaves nothing in the queue: %s', async (_, batch, code) => {
+    const ports = world()
 
-  await expect(pushProcess(ports, 1).receive(batch)).rejects.toMatchObject({ code })
-  expect(await ports.queue.depth()).toEqual({ records: 0, bytes: 0 })
+    await expect(pushProcess(ports, 1, { through }).receive(batch)).rejects.toMatchObject({ code })
+    expect(await ports.queue.depth()).toEqual({ records: 0, bytes: 0 })
+  })
+
+  test('an array that a rejected record leaves open does not swallow the next batch', async () => {
+    const ports = world()
+    const server = pushProcess(ports, 1, { through })
+
+    const receipt = await server.receive({ ...batchOf('a', 0, 2), body: Buffer.from('{"id":"x"}\n[') })
+    await server.receive(rows(2, { id: 'y' }, { id: 'z' }))
+    await server.flushAndCommit()
+
+    expect(receipt.rejectedRanges).toEqual([[1, 2]])
+    expect((await rowsOf(ports.storage)).map((row) => row.id)).toEqual(['x', 'y', 'z'])
+  })
+
+  test('a batch that is refused does not harm the file that others are in', async () => {
+    const ports = world()
+    const server = pushProcess(ports, 1, { through })
+
+    await server.receive(batchOf('a', 0, 2))
+    await expect(server.receive({ ...batchOf('b', 0, 2), encoding: 'gzip' as const })).rejects.toThrow('damaged')
+    await expect(server.receive({ ...batchOf('b', 0, 2), count: 7 })).rejects.toThrow('wanted 7')
+    await server.receive(batchOf('b', 0, 2))
+    await server.flushAndCommit()
+
+    expect((await rowsOf(ports.storage)).map((row) => row.id)).toEqual(['a:0', 'a:1', 'b:0', 'b:1'])
+  })
 })
 
 test('columns are inferred with the narrowest type that holds every value', () => {
