@@ -105,6 +105,11 @@ export class ProgressDisplay {
       case 'schema_change':
         this.#output.line(`  ${stream}  ${changeText(progress.change)}`)
         break
+      case 'waiting':
+        this.#output.line(
+          `  ${stream}  a full refresh waits for its window, which opens at ${new Date(progress.untilMs).toISOString()}`,
+        )
+        break
       case 'note':
         this.#output.line(`  ${stream}  ${progress.message}`)
         break

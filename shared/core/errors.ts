@@ -74,6 +74,8 @@ export const errorCodes = {
   'table.schema_frozen': 'fix',
   /** A source column has a type now that the table's column cannot hold. The stream is being copied again in full. */
   'table.type_changed': 'resync',
+  /** The stream has to be copied again in full, and the table's `auto_full_refresh_policy` does not let that begin by itself. Run the pipeline with `--full-refresh` of the table. */
+  'table.refresh_needed': 'fix',
   /** The table no longer holds what was committed to it: it was dropped, or restored to an older version. The stream is being copied again in full. */
   'table.rewound': 'resync',
   /** The table exists and was not made by this pipeline. Choose another destination, or drop the table. */

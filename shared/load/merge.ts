@@ -16,7 +16,7 @@ import { remember } from './sidecar.ts'
 import { changesSince } from './snapshot-changes.ts'
 import type { RejectedRow } from './stage.ts'
 import { foldUpserts } from './upsert.ts'
-import { type Changes, changeRows, openChanges, openWorkspace, type Workspace } from './workspace.ts'
+import { type Changes, changeRows, followedBy, openChanges, openWorkspace, type Workspace } from './workspace.ts'
 
 /** How changes are laid on a table. Names are the table's column names. */
 export interface MergeSpec {
@@ -35,6 +35,10 @@ export interface MergeSpec {
   staged?: 'changes' | 'snapshot' | 'keys'
   /** With a snapshot or keys: the share of the table's rows that may be missing at once. Default 0.5. */
   maxShrink?: number
+  /** With a snapshot or keys: the command that lets one through that lacks more, for the message. */
+  letThrough?: string
+  /** With a snapshot: changes since it was begun, laid on what it makes. */
+  since?: readonly StagedFile[]
   /** How long a delete with a sequence is remembered, to turn away older changes that come late. Default a week. */
   tombstoneRetentionMs?: number
 }
@@ -91,9 +95,10 @@ export async function merge(
   return engine.session(async (session) => {
     const work = await openWorkspace(session, table, { storage, random: ports.random })
     const arrived = await openChanges(work, staged)
+    const since = await openChanges(work, spec.since ?? [])
     const changes =
       spec.staged && spec.staged !== 'changes'
-        ? await changesSince(work, arrived, keys, { ...spec, staged: spec.staged })
+        ? followedBy(await changesSince(work, arrived, keys, { ...spec, staged: spec.staged, since }), since)
         : arrived
     const history = spec.mode === 'SCD_TYPE_2'
     const { rejected, memories } = history

@@ -9,18 +9,40 @@ import { type Changes, changeRows, tableRows, type Workspace } from './workspace
 
 const MAX_SHRINK = 0.5
 
+/** How much of a table a whole read may lack, and the command that lets one through that lacks more. */
+export interface ShrinkLimit {
+  /** Share of the table's rows. Default 0.5. */
+  maxShrink?: number
+  letThrough?: string
+}
+
 /**
- * A whole read of a source as changes: a key of the table that the read lacks was deleted. Of a snapshot, rows that are
- * as the table has them are no change; of keys, only the deletes are taken.
+ * A read that lacks much of the table may be of a source that answered in part. It deletes nothing.
+ * @throws IngestError `source.shrunk` (fix)
+ */
+export function requireFew(
+  { missing, live }: { missing: number; live: number },
+  { maxShrink = MAX_SHRINK, letThrough = 'a full refresh of the stream' }: ShrinkLimit,
+  table: string,
+): void {
+  if (missing <= live * maxShrink) return
+  throw new IngestError(
+    'source.shrunk',
+    `the source lacks ${missing} of the ${live} rows of ${table}, and at most ${Math.floor(live * maxShrink)} may go at once (max_snapshot_shrink: ${maxShrink}); if they were deleted, let this read through once with: ${letThrough}`,
+  )
+}
+
+/**
+ * A whole read of a source as changes: a key of the table that the read lacks was deleted, unless changes `since` the read
+ * speak of it. Of a snapshot, rows that are as the table has them are no change; of keys, only the deletes are taken.
  *
- * A read that lacks much of the table may be a source that answered in part. It deletes nothing.
  * @throws IngestError `source.shrunk` (fix)
  */
 export async function changesSince(
   work: Workspace,
   read: Changes,
   keys: readonly Field[],
-  { staged, maxShrink = MAX_SHRINK }: { staged: 'snapshot' | 'keys'; maxShrink?: number },
+  { staged, since, ...limit }: ShrinkLimit & { staged: 'snapshot' | 'keys'; since: Changes },
 ): Promise<Changes> {
   const { session, table } = work
   const key = columns(keys.map(physicalName))
@@ -30,17 +52,14 @@ export async function changesSince(
   const source = changeRows(work, read)
 
   // A delete without a sequence comes after all that is known of its key.
-  await session.run(`create temp table missing as select ${key} from ${live} anti join ${source} using (${key})`)
+  const spokenOf = since.rows > 0 ? `anti join ${changeRows(work, since)} using (${key})` : ''
+  await session.run(
+    `create temp table missing as select ${key} from ${live} anti join ${source} using (${key}) ${spokenOf}`,
+  )
   const [counts] = await session.rows(
     `select (select count(*) from missing) missing, (select count(*) from ${live}) live`,
   )
-  const [missing, known] = [Number(counts!.missing), Number(counts!.live)]
-  if (missing > known * maxShrink) {
-    throw new IngestError(
-      'source.shrunk',
-      `the source lacks ${missing} of the ${known} rows of ${table.root}, and at most ${Math.floor(known * maxShrink)} may go at once; run a full refresh of the stream if they were deleted`,
-    )
-  }
+  requireFew({ missing: Number(counts!.missing), live: Number(counts!.live) }, limit, table.root)
 
   const file = join(session.folder, 'since.parquet')
   const deletes = `select ${key}, true ${DELETED} from missing`

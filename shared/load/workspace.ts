@@ -77,6 +77,12 @@ export async function openChanges(work: Workspace, staged: readonly StagedFile[]
   return { paths, rows: staged.reduce((rows, file) => rows + file.rows, 0) }
 }
 
+/** Changes, and then others that came after them. */
+export const followedBy = (first: Changes, then: Changes): Changes => ({
+  paths: [...first.paths, ...then.paths],
+  rows: first.rows + then.rows,
+})
+
 /** Staged changes as a relation: the table's columns, those of `changeFields`, and `_lf_ord`, their order. */
 export function changeRows(work: Workspace, changes: Changes): string {
   const rows = rowsOf(work, changes.paths, [...work.fields, ...changeFields])

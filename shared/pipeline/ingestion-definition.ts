@@ -86,14 +86,18 @@ export const IngestionDefinition = z.strictObject({
   source_configurations: z.array(SourceConfiguration).optional(),
   full_refresh_window: z
     .strictObject({
-      start_hour: z.int().min(0).max(23).describe('A full refresh starts only within this hour.'),
+      start_hour: z
+        .int()
+        .min(0)
+        .max(23)
+        .describe('A full refresh begins only within this hour, and may go on after it.'),
       days_of_week: z
         .array(z.enum(['MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY', 'SUNDAY']))
         .optional(),
       time_zone_id: z.string().optional().describe('Default UTC.'),
     })
     .optional()
-    .describe('When the engine may by itself copy a table again in full.'),
+    .describe('When a table may be copied again in full. A refresh that is due at another time waits for it.'),
   ingestion_gateway_id: ignored(z.string(), 'one pipeline extracts and applies, there is no gateway'),
   ingest_from_uc_foreign_catalog: ignored(z.boolean(), 'there is no Unity Catalog to ask, sources are read directly'),
   data_staging_options: ignored(

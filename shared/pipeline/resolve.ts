@@ -3,6 +3,7 @@ import type { Filter } from '../connector/filter.ts'
 import { IngestError } from '../core/errors.ts'
 import type { DriftPolicy } from '../schema/drift.ts'
 import type { ConnectorOptions } from './connector-options.ts'
+import { type RefreshWindow, refreshWindowOf } from './refresh-window.ts'
 import { parseRowFilter, renameColumns } from './row-filter.ts'
 import { type SelectedTable, selectTables } from './select-tables.ts'
 import { SourceColumns } from './source-columns.ts'
@@ -34,8 +35,14 @@ export interface ResolvedTable {
   hardDeletionIntervalMs?: number
   /** What is done when the source's columns are not the table's any more. */
   schemaDrift?: DriftPolicy
-  /** A change that cannot be followed is answered with a full refresh, at most this often. */
-  autoFullRefresh?: { minIntervalMs: number }
+  /** Whether a change that cannot be followed is answered with a full refresh, and how often at most. Default: always. */
+  autoFullRefresh?: { minIntervalMs: number } | 'never'
+  /** A full refresh begins only within this window. Default: at any time. */
+  fullRefreshWindow?: RefreshWindow
+  /** The share of the table's rows that a whole read may lack. Default 0.5. */
+  maxShrink?: number
+  /** A full refresh of a history drops the versions before it. */
+  dropsHistory?: boolean
   clusteringColumns: readonly string[]
   tableProperties: Readonly<Record<string, string>>
   sourceMetadataColumn?: string
@@ -64,12 +71,13 @@ export function resolvePipeline(
 ): { tables: ResolvedTable[]; notes: string[] } {
   const notes: string[] = []
   const slotConfig = slotConfigOf(pipeline)
+  const fullRefreshWindow = refreshWindowOf(pipeline.ingestion_definition.full_refresh_window)
   const tables = selectTables(pipeline, discovered).map((selected) => {
     const named = `${selected.source.schema}.${selected.source.name}`
     const table = resolveTable(selected, pipeline.ingestion_definition.connector_type, (text) =>
       notes.push(`${named}: ${text}`),
     )
-    return { ...table, ...(slotConfig && { slotConfig }) }
+    return { ...table, ...(slotConfig && { slotConfig }), ...(fullRefreshWindow && { fullRefreshWindow }) }
   })
   return { tables, notes }
 }
@@ -123,6 +131,9 @@ function resolveTable(
     ...(interval !== undefined && { hardDeletionIntervalMs: interval * 1000 }),
     ...(policy?.enabled && { autoFullRefresh: { minIntervalMs: (policy.min_interval_hours ?? 24) * 3_600_000 } }),
     ...(configuration.schema_drift && { schemaDrift: driftPolicy(configuration.schema_drift) }),
+    ...(policy?.enabled === false && { autoFullRefresh: 'never' as const }),
+    ...(configuration.max_snapshot_shrink !== undefined && { maxShrink: configuration.max_snapshot_shrink }),
+    ...(configuration.keep_history_on_full_refresh === false && { dropsHistory: true }),
     clusteringColumns: configuration.clustering_columns?.map((name) => columns.find(name, 'clustering_columns')) ?? [],
     tableProperties: configuration.table_properties ?? {},
     ...(configuration.source_metadata_column && { sourceMetadataColumn: configuration.source_metadata_column }),

@@ -82,7 +82,7 @@ function fromLocal(toLocal: (ms: number) => number, local: number): number | und
 }
 
 /** An instant as the wall clock of a zone shows it, as milliseconds that UTC would show the same way. */
-function localClock(zone: string): (ms: number) => number {
+export function localClock(zone: string): (ms: number) => number {
   let format: Intl.DateTimeFormat
   try {
     format = new Intl.DateTimeFormat('en', {

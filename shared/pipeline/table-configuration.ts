@@ -73,6 +73,18 @@ export const TableConfiguration = z
       })
       .optional(),
     schema_drift: SchemaDrift,
+    max_snapshot_shrink: z
+      .number()
+      .min(0)
+      .max(1)
+      .optional()
+      .describe(
+        "A whole read that lacks more than this share of the table's rows stops the stream instead of deleting them. Default 0.5.",
+      ),
+    keep_history_on_full_refresh: z
+      .boolean()
+      .optional()
+      .describe('With SCD_TYPE_2: the versions before a full refresh stay. Default true.'),
     table_properties: z
       .record(z.string(), z.string())
       .optional()

@@ -71,6 +71,22 @@ const stagedKey = ({ pipeline, stream }: StreamKey, loadId: string, file: string
   sort: `staged/${encodeURIComponent(stream)}/${loadId}/${file}`,
 })
 
+const dueKey = ({ pipeline, stream }: StreamKey): EntryKey => ({
+  partition: `pipeline/${pipeline}`,
+  sort: `refresh/${encodeURIComponent(stream)}`,
+})
+
+/** A full refresh that could not begin when it was due. `resync`: nobody asked for it. */
+export type DueRefresh = { sinceMs: number; resync: boolean }
+
+export async function readDueRefresh(store: StateStore, key: StreamKey): Promise<DueRefresh | undefined> {
+  return (await store.read(dueKey(key)))?.value as DueRefresh | undefined
+}
+
+export async function saveDueRefresh(store: StateStore, key: StreamKey, due: DueRefresh): Promise<void> {
+  await store.write([{ ...dueKey(key), value: due, expect: 'any' }])
+}
+
 /** The full copy in progress, if any. */
 export async function readLoad(store: StateStore, key: StreamKey): Promise<Load | undefined> {
   return (await store.read(loadKey(key)))?.value as Load | undefined

@@ -133,6 +133,13 @@ function draftOf(progress: SyncProgress): Draft | undefined {
         details: { schema_change: { kind, column, before, after, policy: action, outcome } },
       }
     }
+    case 'waiting':
+      return {
+        event_type: 'flow_progress',
+        level: 'WARN',
+        message: `${stream}: a full refresh is due and waits for its window, which opens at ${new Date(progress.untilMs).toISOString()}`,
+        details: { flow_progress: { status: 'WAITING_FOR_RESOURCES' } },
+      }
     case 'note':
       return { event_type: 'flow_definition', message: `${stream}: ${progress.message}`, details: {} }
     case 'finished': {

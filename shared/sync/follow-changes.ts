@@ -3,11 +3,21 @@ import { IngestError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import { addFile } from '../delta/stats.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
+import type { StagedFile as StagedChanges } from '../load/changes.ts'
 import { merge } from '../load/merge.ts'
 import type { Stage, StagedFile } from '../load/stage.ts'
 import { saveWriter } from '../state/writers.ts'
 import { followSchema } from './follow-schema.ts'
-import { commitStream, mergesByKey, overdue, quarantine, type StreamRun, setAside, stageFor } from './stream-run.ts'
+import {
+  commitStream,
+  mergeSpec,
+  mergesByKey,
+  overdue,
+  quarantine,
+  type StreamRun,
+  setAside,
+  stageFor,
+} from './stream-run.ts'
 
 /**
  * Reads changes after the stored cursor until the source has no more, and commits them at checkpoints. `more`: the
@@ -83,7 +93,7 @@ async function begun<T>(messages: AsyncIterable<T>): Promise<AsyncIterable<T>> {
 }
 
 /** Staged changes wait here, in the table's folder and out of its readers' sight. */
-const STAGED = '_lakeflow/staged'
+export const STAGED = '_lakeflow/staged'
 
 /** Everything staged so far, and the cursor it leads to, as one commit. A cursor alone moves without one. */
 async function commitChanges(run: StreamRun, stream: ChangeStream, stage: Stage, cursor: Json): Promise<void> {
@@ -115,16 +125,19 @@ const appended =
     reads: 'nothing',
   })
 
-async function merged(run: StreamRun, table: TableSnapshot, files: readonly StagedFile[]): Promise<TableChange> {
+/** Staged changes laid on a table, and what could not be laid set aside. */
+export async function merged(
+  run: StreamRun,
+  table: TableSnapshot,
+  files: readonly StagedChanges[],
+): Promise<TableChange> {
   const { ports, task } = run
-  const { scdType, key, sequenceBy } = task.table
-  const spec = { mode: scdType === 'SCD_TYPE_2' ? scdType : 'SCD_TYPE_1', keys: key, sequenceBy } as const
-  const { change, rejected } = await merge(table, files, spec, { ...ports, engine: await ports.engine() })
+  const { change, rejected } = await merge(table, files, mergeSpec(task), { ...ports, engine: await ports.engine() })
   setAside(run, rejected)
   await quarantine(run)
   return change
 }
 
-function noCheckpoint(stream: ChangeStream): IngestError {
+export function noCheckpoint(stream: ChangeStream): IngestError {
   return new IngestError('source.protocol_violation', `the changes of ${stream.name} ended with rows and no checkpoint`)
 }

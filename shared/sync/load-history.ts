@@ -1,5 +1,5 @@
 import { IngestError } from '../core/errors.ts'
-import type { AddFile, Metadata, Protocol } from '../delta/actions.ts'
+import type { AddFile, Metadata } from '../delta/actions.ts'
 import { logicalSchema } from '../delta/column-mapping.ts'
 import { locate } from '../delta/file-path.ts'
 import { fileRows } from '../delta/skipping.ts'
@@ -7,11 +7,10 @@ import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import type { StagedFile } from '../load/changes.ts'
 import { historySchema } from '../load/history-columns.ts'
 import { merge } from '../load/merge.ts'
+import { requireFew } from '../load/snapshot-changes.ts'
 import type { Schema } from '../schema/types.ts'
-import { keepsHistory, type StreamRun, type StreamTask } from './stream-run.ts'
-
-/** The share of a table's rows that a whole read may lack before it is taken for a source that answered in part. */
-const MAX_SHRINK = 0.5
+import type { LoadPlan } from './load-plan.ts'
+import { keepsHistory, mergeSpec, quarantine, type StreamRun, type StreamTask, setAside } from './stream-run.ts'
 
 /** The columns of a stream's table. */
 export const tableSchema = (task: StreamTask, schema: Schema): Schema =>
@@ -19,33 +18,26 @@ export const tableSchema = (task: StreamTask, schema: Schema): Schema =>
 
 /**
  * What a full copy makes of a history: rows that differ from their open version begin a new one, keys that are not there
- * end theirs, and the versions before stay. `columns`: what the table gets where it cannot keep its columns; the history
- * then begins anew.
+ * end theirs, and the versions before stay. The changes since the copy began are laid on top. Without `keepsVersions` the
+ * history begins anew.
  */
 export async function historyChange(
-  { task, ports }: StreamRun,
+  run: StreamRun,
   snapshot: TableSnapshot,
-  copied: readonly AddFile[],
-  columns: { metadata?: Metadata; protocol?: Protocol },
+  { copied, since }: { copied: readonly AddFile[]; since: readonly StagedFile[] },
+  { metadata, protocol, keepsVersions, refresh }: LoadPlan & { metadata: Metadata },
 ): Promise<TableChange> {
-  const { metadata, protocol } = columns
-  const base = metadata
-    ? { ...snapshot, metadata, schema: logicalSchema(metadata, snapshot.root), files: new Map<string, AddFile>() }
-    : snapshot
-  const { key, sequenceBy } = task.table
-  const { change } = await merge(
-    base,
+  const { task, ports } = run
+  const empty = { ...snapshot, metadata, schema: logicalSchema(metadata, snapshot.root), files: new Map() }
+  const { change, rejected } = await merge(
+    keepsVersions ? snapshot : empty,
     copied.map((file) => stagedFile(snapshot.root, ports.storage.url, file)),
-    {
-      mode: 'SCD_TYPE_2',
-      keys: key,
-      sequenceBy,
-      staged: 'snapshot',
-      maxShrink: task.fullRefresh ? 1 : MAX_SHRINK,
-    },
+    { ...mergeSpec(task), staged: 'snapshot', since, ...(refresh && { maxShrink: 1 }) },
     { ...ports, engine: await ports.engine() },
   )
-  if (!metadata) return change
+  setAside(run, rejected)
+  await quarantine(run)
+  if (keepsVersions) return change
   return { ...change, remove: [...snapshot.files.values()], metadata, ...(protocol && { protocol }) }
 }
 
@@ -54,17 +46,18 @@ export async function historyChange(
  * was asked for may.
  * @throws IngestError `source.shrunk` (fix)
  */
-export function requireMostRows({ task, stream }: StreamRun, table: TableSnapshot, rows: number): void {
-  if (stream.kind !== 'snapshot' || task.fullRefresh) return
+export function requireMostRows(
+  { task, stream }: StreamRun,
+  table: TableSnapshot,
+  rows: number,
+  { refresh }: LoadPlan,
+): void {
+  if (stream.kind !== 'snapshot' || refresh) return
   const live = [...table.files.values()].reduce(
     (sum, file) => sum + (fileRows(file) ?? 0) - (file.deletionVector?.cardinality ?? 0),
     0,
   )
-  if (rows >= live * (1 - MAX_SHRINK)) return
-  throw new IngestError(
-    'source.shrunk',
-    `the source has ${rows} rows for ${task.stream}, which has ${live}; run a full refresh of the stream if so many were deleted`,
-  )
+  requireFew({ missing: live - rows, live }, mergeSpec(task), task.stream)
 }
 
 function stagedFile(root: string, url: string, file: AddFile): StagedFile {

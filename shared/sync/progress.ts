@@ -21,6 +21,8 @@ export type SyncProgress =
   | { kind: 'resyncing'; stream: string; error: IngestError }
   /** The source is not as the table knew it; told before anything is done about it. */
   | { kind: 'schema_change'; stream: string; change: SchemaChange }
+  /** A full refresh is due, and its window opens then, in milliseconds since the epoch. */
+  | { kind: 'waiting'; stream: string; untilMs: number }
   | { kind: 'note'; stream: string; message: string }
   | { kind: 'finished'; stream: string; summary: StreamSummary }
 

@@ -11,6 +11,7 @@ import { driftOf, tellDrift, wantsBackfill } from './follow-schema.ts'
 import { joinSmallFiles } from './join-small-files.ts'
 import { tableSchema } from './load-history.ts'
 import { loadStream } from './load-stream.ts'
+import { refreshAfter, taskNow } from './refresh.ts'
 import { Reading, readingOf, type StreamRun, type StreamTask, type SyncPorts, type Tally } from './stream-run.ts'
 import { sweepKeys } from './sweep-keys.ts'
 
@@ -111,6 +112,7 @@ async function untilDone(task: StreamTask, ports: SyncPorts, runner: Runner, tal
       task.signal.throwIfAborted()
       const error = asIngestError(cause)
       if (error.remedy === 'resync' && resyncs++ === 0) {
+        if ((await refreshAfter(error, task, ports, tally.loadedAtMs)) === 'waits') return false
         fullRefresh = true
         task.report({ kind: 'resyncing', stream: task.stream, error })
         continue
@@ -145,8 +147,10 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
   const { reset } = await recover(writer, log)
   if (reset) task.report({ kind: 'resyncing', stream: task.stream, error: rewound(task) })
 
+  const { state } = writer.current
+  if (state) tally.loadedAtMs = state.loadedAtMs
   const run: StreamRun = {
-    task,
+    task: tally.copied ? task : await taskNow(task, ports, state),
     ports,
     stream,
     log,
@@ -165,7 +169,10 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
     if (!copy.done) return true
     tally.copied = true
   }
-  if (stream.kind === 'snapshot') return false
+  if (stream.kind === 'snapshot') {
+    await joinSmallFiles(run)
+    return false
+  }
   invariant(writer.current.state, `${task.stream} has no cursor after its full copy`)
   begin(run, 'changes')
   if ((await followChanges(run, stream)) === 'more') return true

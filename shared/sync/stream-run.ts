@@ -6,6 +6,7 @@ import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import { type CommitLog, commitOnce } from '../load/commit-once.ts'
 import type { Engine } from '../load/engine.ts'
 import type { Landing } from '../load/landing.ts'
+import type { MergeSpec } from '../load/merge.ts'
 import { guardRows } from '../load/row-guard.ts'
 import { openStage, type RejectedRow, type Stage } from '../load/stage.ts'
 import type { ResolvedTable } from '../pipeline/resolve.ts'
@@ -58,6 +59,8 @@ export interface Tally {
   drift: Set<string>
   /** The full copy that this run needed is committed. */
   copied: boolean
+  /** When the table was last copied in full, as far as an attempt found out. */
+  loadedAtMs?: number
   version?: number
   /** Grows with everything that is durable: an attempt that moved it was not in vain. */
   progress: number
@@ -83,6 +86,18 @@ export function mergesByKey({ table }: StreamTask): boolean {
 
 /** The table keeps every version of a row. */
 export const keepsHistory = (task: StreamTask): boolean => mergesByKey(task) && task.table.scdType === 'SCD_TYPE_2'
+
+/** How changes of the stream are laid on its table. */
+export function mergeSpec({ table, pipeline, stream }: StreamTask): MergeSpec {
+  const { scdType, key, sequenceBy, maxShrink } = table
+  return {
+    mode: scdType === 'SCD_TYPE_2' ? scdType : 'SCD_TYPE_1',
+    keys: key,
+    sequenceBy,
+    letThrough: `lakeflow run ${pipeline} --full-refresh=${stream}`,
+    ...(maxShrink !== undefined && { maxShrink }),
+  }
+}
 
 /** How the stream is read, as far as its cursor depends on it. */
 export function readingOf({ table }: StreamTask): string {

@@ -3,7 +3,7 @@ import { plainLanding } from '../load/landing.ts'
 import { merge } from '../load/merge.ts'
 import { fieldsOf } from '../load/target.ts'
 import { findField } from '../schema/names.ts'
-import { commitStream, mergesByKey, type StreamRun, stageFor } from './stream-run.ts'
+import { commitStream, mergeSpec, mergesByKey, type StreamRun, stageFor } from './stream-run.ts'
 
 /**
  * Finds rows that were deleted at a source whose changes do not tell: reads every key it has and deletes the others, when
@@ -12,7 +12,7 @@ import { commitStream, mergesByKey, type StreamRun, stageFor } from './stream-ru
  */
 export async function sweepKeys(run: StreamRun, stream: ChangeStream): Promise<void> {
   const { task, ports, writer } = run
-  const { hardDeletionIntervalMs, key, sequenceBy, scdType } = task.table
+  const { hardDeletionIntervalMs, key } = task.table
   if (hardDeletionIntervalMs === undefined || !stream.keys || !mergesByKey(task)) return
   const state = writer.current.state!
   const now = ports.clock.now()
@@ -32,12 +32,7 @@ export async function sweepKeys(run: StreamRun, stream: ChangeStream): Promise<v
     }
     task.signal.throwIfAborted()
     const files = await stage.flush()
-    const spec = {
-      mode: scdType === 'SCD_TYPE_2' ? scdType : 'SCD_TYPE_1',
-      keys: key,
-      sequenceBy,
-      staged: 'keys',
-    } as const
+    const spec = { ...mergeSpec(task), staged: 'keys' } as const
     await commitStream(run, { ...state, sweptAtMs: now }, 0, async (snapshot) => {
       const { change } = await merge(snapshot, files, spec, { ...ports, engine: await ports.engine() })
       return change
