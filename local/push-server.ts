@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 import type { Clock } from '../shared/core/clock.ts'
 import { asIngestError, IngestError } from '../shared/core/errors.ts'
 import type { Random } from '../shared/core/random.ts'
@@ -161,33 +161,27 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
 
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => {})
-    admit(request).then(
-      (principal) =>
-        acceptor.handleUpgrade(request, socket, head, (ws) => {
-          sockets.add(new SessionSocket(ws, principal, context))
-        }),
+    const upgrade = (taken: (ws: WebSocket) => void) => acceptor.handleUpgrade(request, socket, head, taken)
+    options.authenticate(bearerOf(request.headers)).then(
+      (principal) => upgrade((ws) => admit(ws, principal)),
       (cause) => {
         const error = asIngestError(cause)
-        if (!offers(request)) {
-          const status = error.remedy === 'retry' ? '503 Service Unavailable' : '401 Unauthorized'
-          socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-          return
-        }
         // A browser cannot see the status of a refused upgrade, so the reason is told on a socket that takes no frames.
-        acceptor.handleUpgrade(request, socket, head, (ws) => {
-          ws.on('error', () => {})
-          ws.send(JSON.stringify(errorFrame(error)))
-          ws.close(error.remedy === 'retry' ? 4503 : 4401, error.code)
-          setTimeout(() => ws.terminate(), 2000).unref()
-        })
+        if (offers(request)) return upgrade((ws) => turnAway(ws, error))
+        const status = error.remedy === 'retry' ? '503 Service Unavailable' : '401 Unauthorized'
+        socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
       },
     )
   })
 
-  async function admit(request: IncomingMessage): Promise<Principal> {
-    const principal = await options.authenticate(bearerOf(request.headers))
-    quotas.enter(principal)
-    return principal
+  /** Counted only here: a handshake that fails has no end that would give its place back. */
+  function admit(ws: WebSocket, principal: Principal) {
+    try {
+      quotas.enter(principal)
+    } catch (error) {
+      return turnAway(ws, asIngestError(error))
+    }
+    sockets.add(new SessionSocket(ws, principal, context))
   }
 
   const polls = setInterval(() => void poll(), SCHEMA_POLL_MS)
@@ -223,6 +217,14 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       await queue.close()
     },
   }
+}
+
+/** Tells the reason and closes. */
+function turnAway(ws: WebSocket, error: IngestError) {
+  ws.on('error', () => {})
+  ws.send(JSON.stringify(errorFrame(error)))
+  ws.close(error.remedy === 'retry' ? 4503 : 4401, error.code)
+  setTimeout(() => ws.terminate(), 2000).unref()
 }
 
 const offers = (request: IncomingMessage) =>

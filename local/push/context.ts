@@ -12,6 +12,8 @@ export interface ServerSettings {
   window: { bytes: number; records: number }
   /** Connections are drained at this age. Default none, as a long timer: API Gateway's is 2 hours. */
   maxConnectionAgeMs: number
+  /** A connection that has not opened a session by then is closed. */
+  openMs: number
   /** How long a drained producer has to collect its acks. */
   drainMs: number
   /** All batches being validated and stored, of all sessions. Beyond it sockets are not read. */
@@ -23,6 +25,7 @@ export interface ServerSettings {
 export const defaultSettings: Omit<ServerSettings, 'limits'> = {
   window: { bytes: 4 << 20, records: 200_000 },
   maxConnectionAgeMs: Number.POSITIVE_INFINITY,
+  openMs: 15_000,
   drainMs: 10_000,
   inFlightBytes: 64 << 20,
   backlogBytes: 512 << 20,

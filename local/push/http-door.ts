@@ -16,7 +16,7 @@ interface DoorSession {
   committed: number
 }
 
-const PATH = /^\/zerobus\/v1\/tables\/([A-Za-z0-9_.]{1,400})\/insert$/
+const PATH = /^\/zerobus\/v1\/tables\/([A-Za-z0-9_]{1,128}(?:\.[A-Za-z0-9_]{1,128}){2})\/insert$/
 const KEY_TTL_MS = 24 * 3600_000
 const OPEN_ARRAY = 91
 
@@ -81,23 +81,33 @@ export function httpDoor(
   }
 
   return (request, response) => {
-    const table = PATH.exec(new URL(request.url ?? '/', 'http://x').pathname)?.[1]
-    if (!table || request.method !== 'POST') return answer(response, table ? 405 : 404, {})
+    const [path = ''] = (request.url ?? '').split('?')
+    const table = PATH.exec(path)?.[1]
+    if (!table || request.method !== 'POST') return answer(response, table ? 405 : 404, { error: detailOf(elsewhere) })
     insert(request, table).then(
       (result) => answer(response, 200, result),
       (cause) => {
         const error = asIngestError(cause)
-        const { type: _, ...detail } = errorFrame(error)
-        answer(response, statusOf(error.code, error.remedy), { error: detail })
+        answer(response, statusOf(error.code, error.remedy), { error: detailOf(error) })
       },
     )
   }
 }
 
+/** What is left of the request's body is read and dropped by then: a producer that still sends would not see the answer. */
 function answer(response: ServerResponse, status: number, body: unknown) {
-  const close = status >= 400 ? { connection: 'close' } : {}
-  response.writeHead(status, { 'content-type': 'application/json', ...close }).end(JSON.stringify(body))
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
 }
+
+function detailOf(error: IngestError) {
+  const { type: _, ...detail } = errorFrame(error)
+  return detail
+}
+
+const elsewhere = new IngestError(
+  'push.frame_invalid',
+  'there is nothing here; POST to /zerobus/v1/tables/{catalog.schema.table}/insert',
+)
 
 function statusOf(code: ErrorCode, remedy: string): number {
   if (code === 'push.unauthenticated') return 401
@@ -115,16 +125,19 @@ function encodingOf(request: IncomingMessage): Encoding {
   throw new IngestError('push.frame_invalid', `content-encoding ${encoding} is not known; use gzip, zstd or none`)
 }
 
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request) {
-    size += chunk.length
-    if (size > maxBytes)
-      throw new IngestError('push.too_large', `the body is over ${maxBytes} bytes; send smaller ones`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size <= maxBytes) return chunks.push(chunk)
+      chunks.length = 0
+      reject(new IngestError('push.too_large', `the body is over ${maxBytes} bytes; send smaller ones`))
+    })
+    request.on('end', () => resolve(Buffer.concat(chunks)))
+    request.on('error', () => reject(new IngestError('push.frame_invalid', 'the request ended before its body did')))
+  })
 }
 
 function firstNonBlank(bytes: Uint8Array): number {

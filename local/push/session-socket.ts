@@ -21,6 +21,8 @@ import type { PushContext } from './context.ts'
 
 const KEEP_ALIVE_MS = 30_000
 const NOTE_DURABLE_MS = 2000
+/** Answers that a producer has not taken. Beyond it nothing more is read from it: each frame it sends asks for another. */
+const MAX_UNTAKEN_BYTES = 1 << 20
 
 /** One connection and its session: docs/protocol.md. Lives until its socket is closed. */
 export class SessionSocket {
@@ -39,6 +41,7 @@ export class SessionSocket {
   #heldUntilMs = 0
   #releaseTimer: NodeJS.Timeout | undefined
   #ackDue = false
+  #ackTimer: NodeJS.Timeout | undefined
   #noted = 0
   #schemaTold = 0
   /** Receipts with rejections, to be told once the session's durable offset covers them. */
@@ -58,7 +61,8 @@ export class SessionSocket {
     socket.on('close', () => this.#closed())
     this.#timers.push(setInterval(() => this.#keepAlive(), KEEP_ALIVE_MS))
     this.#timers.push(setInterval(() => void this.#noteDurable(), NOTE_DURABLE_MS))
-    const { maxConnectionAgeMs, drainMs } = context.settings
+    const { maxConnectionAgeMs, drainMs, openMs } = context.settings
+    this.#timers.push(setTimeout(() => this.#expectOpen(openMs), openMs))
     this.#drainAt(maxConnectionAgeMs, 'the connection has reached its age limit')
     if (principal.expiresAtMs !== undefined)
       this.#drainAt(principal.expiresAtMs - context.clock.now() - drainMs, 'the token expires')
@@ -109,6 +113,7 @@ export class SessionSocket {
     try {
       const received = isBinary ? decodeBinary(data) : decodeText(data.toString('utf8'))
       this.#act(received)
+      if (this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES) this.#hold(0)
     } catch (error) {
       this.fail(asIngestError(error))
     }
@@ -140,6 +145,8 @@ export class SessionSocket {
         'push.version_unsupported',
         `got protocol version ${frame.v}, this server speaks ${PROTOCOL_VERSION}; upgrade the older side`,
       )
+    if (frame.durable !== undefined && frame.session === undefined)
+      throw new IngestError('push.frame_invalid', 'durable: only a session that is resumed has records that are')
     const context = this.#context
     authorize(this.#principal, 'write', frame.table)
     const create = frame.create === true && may(this.#principal, 'create', frame.table)
@@ -151,8 +158,8 @@ export class SessionSocket {
       frame.session === undefined
         ? await beginSession(frame.table, subject, context)
         : await resumeSession(frame.table, frame.session, subject, context)
-    const durable = Math.max(stored.durable, context.adopt(this, stored.id), frame.durable ?? 0)
     if (this.#closing) return
+    const durable = Math.max(stored.durable, context.adopt(this, stored.id), frame.durable ?? 0)
     this.#session = machine.openSession(stored.id, { durable, committed: stored.committed })
     this.#noted = stored.durable
     this.#schemaTold = table?.newest.version ?? 0
@@ -172,12 +179,14 @@ export class SessionSocket {
 
   #ingest(frame: IngestFrame, body: Uint8Array) {
     const batch = { offset: frame.offset, count: frame.count, bytes: body.length }
+    const owedMs = this.#context.charge(this.#principal, body.length)
     const offered = machine.offer(this.#session!, batch)
+    if (offered.kind === 'accepted') this.#session = offered.session
+    this.#hold(owedMs)
     if (offered.kind === 'duplicate') return this.#scheduleAck()
-    this.#session = offered.session
-    this.#hold(this.#context.charge(this.#principal, body.length))
+    const { session } = offered
     const rows = {
-      session: this.#session.id,
+      session: session.id,
       offset: frame.offset,
       count: frame.count,
       encoding: frame.encoding,
@@ -202,31 +211,42 @@ export class SessionSocket {
   #scheduleAck() {
     if (this.#ackDue) return
     this.#ackDue = true
-    setImmediate(() => {
-      this.#ackDue = false
-      if (!this.#closing) this.#sendAcks()
-    })
+    setImmediate(() => this.#tellAcks())
   }
 
+  #tellAcks() {
+    if (this.#closing) return
+    // An ack covers those before it, so a producer that does not take them now gets fewer.
+    if (this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES) {
+      this.#ackTimer = setTimeout(() => this.#tellAcks(), 50)
+      return
+    }
+    this.#ackDue = false
+    this.#sendAcks()
+  }
+
+  /** No ack covers a batch before its rejections are told: a producer may leave as soon as all is acknowledged. */
   #sendAcks() {
     const durable = this.durable
-    const told = this.#untold.filter(({ end }) => end <= durable)
+    const told = this.#untold.filter(({ end }) => end <= durable).sort((a, b) => a.end - b.end)
     this.#untold = this.#untold.filter(({ end }) => end > durable)
-    for (const { receipt } of told)
-      this.#sendAck({
+    told.forEach(({ end, receipt }, i) => {
+      this.#sendAck(i === told.length - 1 ? durable : end, {
         rejectedRanges: receipt.rejectedRanges.map(([from, to]) => [from, to]),
         rejected: [...receipt.rejected],
       })
-    if (told.length === 0) this.#sendAck({})
+    })
+    if (told.length === 0) this.#sendAck(durable, {})
   }
 
-  #sendAck(rejected: Pick<AckFrame, 'rejected' | 'rejectedRanges'>) {
-    this.#send({ type: 'ack', durable: this.durable, committed: this.#session!.committed, ...rejected })
+  #sendAck(durable: number, rejected: Pick<AckFrame, 'rejected' | 'rejectedRanges'>) {
+    const committed = Math.min(this.#session!.committed, durable)
+    this.#send({ type: 'ack', durable, committed, ...rejected })
   }
 
   /** Stops reading the socket while the producer is over its window, over its quota, or the server is behind. */
   #hold(ms: number) {
-    this.#heldUntilMs = this.#context.clock.now() + ms
+    this.#heldUntilMs = Math.max(this.#heldUntilMs, this.#context.clock.now() + ms)
     if (this.#isHeld() === 'no') return
     this.#paused = true
     this.#socket.pause()
@@ -245,8 +265,9 @@ export class SessionSocket {
 
   #isHeld(): 'until settled' | 'for a while' | 'no' {
     const { window } = this.#context.settings
-    const { inFlightBytes, inFlightRecords } = this.#session!
+    const { inFlightBytes = 0, inFlightRecords = 0 } = this.#session ?? {}
     if (inFlightBytes > window.bytes || inFlightRecords > window.records) return 'until settled'
+    if (this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES) return 'for a while'
     return this.#context.isBehind() || this.#context.clock.now() < this.#heldUntilMs ? 'for a while' : 'no'
   }
 
@@ -263,7 +284,14 @@ export class SessionSocket {
     if (inMs < 2 ** 31) this.#timers.push(setTimeout(() => this.drain(reason, drainMs), Math.max(0, inMs)))
   }
 
+  #expectOpen(withinMs: number) {
+    if (this.#opening) return
+    this.fail(new IngestError('push.frame_invalid', `no open frame came within ${withinMs} ms; send it first`))
+  }
+
   #keepAlive() {
+    // Its answers are not read while it is held back.
+    if (this.#paused) return
     if (!this.#alive) return this.#socket.terminate()
     this.#alive = false
     this.#socket.ping()
@@ -296,6 +324,7 @@ export class SessionSocket {
     this.#closing = true
     for (const timer of this.#timers) clearInterval(timer)
     clearTimeout(this.#releaseTimer)
+    clearTimeout(this.#ackTimer)
     void this.#noteDurable()
     this.#context.leave(this, this.#principal)
   }

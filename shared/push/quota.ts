@@ -38,9 +38,11 @@ export function createQuotas(clock: Clock): Quotas {
 
     charge(principal, bytes) {
       const limit = principal.quota.bytesPerSecond
-      const use = uses.get(principal.subject)
-      if (limit === undefined || !use) return 0
+      if (limit === undefined) return 0
       const now = clock.now()
+      // A request over HTTP has no session to have entered with.
+      const use = uses.get(principal.subject) ?? { sessions: 0, debtBytes: 0, atMs: now }
+      uses.set(principal.subject, use)
       use.debtBytes = debtAt(use, principal, now) + bytes
       use.atMs = now
       return Math.max(0, Math.ceil(((use.debtBytes - limit) / limit) * 1000))
