@@ -14,7 +14,7 @@ import { type Decode, decoderOf } from './log-values.ts'
 import type { Lsn } from './lsn.ts'
 import { type LogMessage, type LogRelation, readMessage, type Tuple } from './pgoutput.ts'
 import { pieceSql, splitByPages } from './ranges.ts'
-import { rewritten, shapeOf } from './shape.ts'
+import { numbersOf, rewritten, type Shape, shapeOf } from './shape.ts'
 import { type SlotStatus, slotOf } from './slot.ts'
 import { copyBlocks } from './snapshot.ts'
 import { naming, type Source, select } from './source.ts'
@@ -31,12 +31,12 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
   requireIdentity(source)
   const slot = slotOf(sessions, selection.owner, selection.slotConfig)
   const decoders = await columnDecoders(source)
-  const cursorAt = (lsn: Lsn, { system, published }: SlotStatus): LogCursor => ({
+  const cursorAt = (lsn: Lsn, { system, published }: SlotStatus, shape = shapeOf(relation)): LogCursor => ({
     lsn,
     system,
     table: relation.oid,
     published: published!,
-    shape: shapeOf(relation),
+    shape,
   })
 
   return {
@@ -76,11 +76,12 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
         let reached = after.lsn
         if (status.current > reached) {
           const range = { slot: slot.name, publication: slot.publication, from: reached, upto: status.current }
-          for await (const message of changesIn(source, decoders, range)) {
+          for await (const message of changesIn(source, decoders, range, after.shape)) {
             if (message.op !== 'checkpoint') yield message
             else if (message.cursor > reached) {
               reached = message.cursor
-              yield checkpoint(cursorAt(reached, status) as unknown as Json)
+              // What follows may still be of the columns before.
+              yield checkpoint(cursorAt(reached, status, after.shape) as unknown as Json)
             }
           }
         }
@@ -101,6 +102,7 @@ async function* changesIn(
   source: Source,
   decoders: ReadonlyMap<string, Decode>,
   range: Parameters<typeof readLog>[1],
+  before: Shape,
 ): AsyncGenerator<Message<Lsn>, void, undefined> {
   const { relation } = source
   let reader: RowReader | undefined
@@ -119,7 +121,7 @@ async function* changesIn(
               'source.rewritten',
               `${naming('the table of', source)} was dropped and made anew: it is copied again`,
             )
-          reader = new RowReader(message.relation, source, decoders)
+          reader = new RowReader(message.relation, source, decoders, before)
           break
         case 'truncate':
           if (message.relations.includes(relation.oid))
@@ -151,12 +153,22 @@ class RowReader {
   readonly #key: { name: string; at: number; decode: Decode }[]
   readonly #types: ReadonlyMap<string, LogicalType>
 
-  constructor(logged: LogRelation, source: Source, decoders: ReadonlyMap<string, Decode>) {
-    const column = (name: string) => ({
-      name,
-      at: logged.columns.findIndex((column) => column.name === name),
-      decode: decoders.get(name)!,
-    })
+  /** @throws IngestError `source.rewritten` (resync) when a column has a name in the log that it had only in between */
+  constructor(logged: LogRelation, source: Source, decoders: ReadonlyMap<string, Decode>, before: Shape) {
+    const { attributes } = source.relation
+    const numbers = numbersOf(before, attributes)
+    const old = new Set(before.map(([number]) => number))
+    const isStrange = logged.columns.some(({ name }) => !numbers.has(name))
+    const column = (name: string) => {
+      const { number } = attributes.find((attribute) => attribute.name === name)!
+      const at = logged.columns.findIndex((each) => numbers.get(each.name) === number)
+      if (at < 0 && isStrange && old.has(number))
+        throw new IngestError(
+          'source.rewritten',
+          `the column ${name} of ${logged.schema}.${logged.name} was renamed more than once: it is copied again`,
+        )
+      return { name, at, decode: decoders.get(name)! }
+    }
     this.#source = source
     // A filter may look at columns that are not selected.
     this.#columns = [...source.columns.keys()].map(column)

@@ -16,7 +16,8 @@ const wider: readonly (readonly number[])[] = [
 
 /**
  * Why the rows that were copied before no longer say what the source says, although no change of a row is in the log;
- * undefined when they do. Renaming a column, rewriting it as another type and filling a new one are such cases.
+ * undefined when they do. Rewriting a column as another type and filling a new one are such cases, and so is a name that
+ * stands for two columns in the log: `numbersOf`.
  */
 export function rewritten(before: Shape, attributes: readonly PgAttribute[]): string | undefined {
   const known = new Map(before.map(([number, name, type]) => [number, { name, type }]))
@@ -24,10 +25,21 @@ export function rewritten(before: Shape, attributes: readonly PgAttribute[]): st
     const old = known.get(number)
     if (!old && filled) return `the column ${name} was added with a value for the rows that were there`
     if (!old && generated !== '') return `the generated column ${name} was added`
-    if (old && old.name !== name) return `the column ${old.name} was renamed to ${name}`
     if (old && old.type !== typeOid && !isWider(old.type, typeOid)) return `the type of the column ${name} was changed`
   }
-  return undefined
+  const twice = attributes.find(({ name, number }) => before.some(([old, known]) => known === name && old !== number))
+  return twice && `the column ${twice.name} has the name that another one had`
+}
+
+/**
+ * The number of each column by the names it has in the log: the one of now and the one of before. A name of the log that
+ * is not among them was given to a column in between.
+ */
+export function numbersOf(before: Shape, attributes: readonly PgAttribute[]): ReadonlyMap<string, number> {
+  return new Map([
+    ...before.map(([number, name]) => [name, number] as const),
+    ...attributes.map(({ name, number }) => [name, number] as const),
+  ])
 }
 
 function isWider(from: number, to: number): boolean {
