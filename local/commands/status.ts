@@ -13,15 +13,17 @@ export const status: Command = {
     const project = await open()
     const all = await pipelineStatus(project)
     if (all.length === 0) output.note(`${project.text.file} has no pipelines`)
-    for (const { pipeline, connection, schedule, nextRunAtMs, lastRun } of all) {
+    for (const { pipeline, connection, schedule, nextRunAtMs, lastRun, gone = [] } of all) {
       if (output.json) {
-        output.record({ pipeline, connection, schedule, nextRunAtMs, lastRun })
+        output.record({ pipeline, connection, schedule, nextRunAtMs, lastRun, gone })
         continue
       }
       const next = nextRunAtMs === undefined ? '' : `, due ${time(nextRunAtMs)}`
       output.line(`${pipeline} (from ${connection}; ${schedule ? `${schedule}${next}` : 'runs when asked'})`)
       if (!lastRun) output.line('  has not run yet')
       else output.line(`  ${lastRun.state.toLowerCase()} ${time(lastRun.startedAtMs)}, run ${lastRun.id}`)
+      for (const { table, sinceMs } of gone)
+        output.line(`    ${table}  is not in the source since ${time(sinceMs)}; the table is kept`)
       for (const stream of lastRun?.streams ?? []) {
         const what = stream.error
           ? `FAILED ${stream.error.code}: ${stream.error.message}`

@@ -7,7 +7,7 @@ import { planOf, planPath, writePlan } from '../sync/task-plan.ts'
 import { withConnection } from './connections.ts'
 import { type Project, pipelineNamed } from './project.ts'
 import { redactedState } from './redacted-state.ts'
-import { chosenTables, fullRefreshOf, planAndRelease } from './run.ts'
+import { chosenTables, fullRefreshOf, planAndRelease, rememberTables } from './run.ts'
 
 /**
  * A run in pieces: `planTasks` once, `runTask` for each task until it has no more, `finishTasks` once. Each is a Lambda's
@@ -46,9 +46,10 @@ export async function planTasks(
   try {
     const spec = pipelineNamed(project, pipeline)
     const connection = spec.ingestion_definition.connection_name
-    const { tables, notes } = await withConnection(project, connection, signal, (connector, context) =>
+    const plan = await withConnection(project, connection, signal, (connector, context) =>
       planAndRelease(project, pipeline, connector, context),
     )
+    const { tables, notes, changes } = plan
     const chosen = request.refresh ? chosenTables(tables, request.refresh) : tables
     const again = fullRefreshOf(tables, request.fullRefresh)
     const streams = chosen.map((table) => {
@@ -60,7 +61,9 @@ export async function planTasks(
     const events = new EventLog({ ...project, state }, { ...run, connection }, new Map())
     events.update(run)
     for (const note of notes) events.note(note)
+    for (const change of changes) events.progress({ kind: 'schema_change', ...change })
     await events.flush()
+    await rememberTables(project, pipeline, plan)
     return { status: 'planned', run: run.id, key: planPath(run.id) }
   } catch (cause) {
     const error = asIngestError(cause)

@@ -5,13 +5,17 @@ import { appendQuarantine } from '../load/quarantine.ts'
 import { didYouMean } from '../pipeline/nearest.ts'
 import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
 import type { PipelineSpec } from '../pipeline/spec.ts'
+import { readKnownTables, saveKnownTables } from '../state/known-tables.ts'
 import type { Run } from '../state/runs.ts'
+import { changeText } from '../sync/event-log.ts'
+import { markGone } from '../sync/mark-gone.ts'
 import { planPipeline, selectionOf } from '../sync/plan.ts'
 import type { Report } from '../sync/progress.ts'
 import { type PipelineUpdate, runPipeline } from '../sync/run-pipeline.ts'
 import type { Runner } from '../sync/run-stream.ts'
 import { defaultSettings, type SyncSettings } from '../sync/settings.ts'
 import type { StreamTask, SyncPorts } from '../sync/stream-run.ts'
+import type { TablePlan } from '../sync/table-drift.ts'
 import { withConnection } from './connections.ts'
 import { type Project, pipelineNamed } from './project.ts'
 import { redactedState } from './redacted-state.ts'
@@ -40,9 +44,9 @@ export interface RunRequest {
 
 /** Connects, discovers and lays the spec over it, and changes nothing. Throws what a run would throw. */
 export async function validatePipeline(project: Project, name: string, signal: AbortSignal): Promise<Plan> {
-  const spec = pipelineNamed(project, name)
-  return withConnection(project, spec.ingestion_definition.connection_name, signal, (connector, context) =>
-    planPipeline(connector, context, spec),
+  const { ingestion_definition } = pipelineNamed(project, name)
+  return withConnection(project, ingestion_definition.connection_name, signal, (connector, context) =>
+    knownPlan(project, name, connector, context),
   )
 }
 
@@ -61,13 +65,14 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
     const plan = await planAndRelease(project, pipeline, connector, context)
     const fullRefresh = fullRefreshOf(plan.tables, request.fullRefresh)
     const tables = request.refresh ? chosenTables(plan.tables, request.refresh) : plan.tables
-    request.onPlan?.({ ...plan, tables })
+    request.onPlan?.({ notes: [...plan.notes, ...plan.changes.map(({ change }) => changeText(change))], tables })
     const settings = settingsOf(spec)
     const update: PipelineUpdate = {
       pipeline,
       connection,
       tables,
       notes: plan.notes,
+      changes: plan.changes,
       open: streamOpener(connector, context, keeperOf(project, pipeline), settings),
       fullRefresh,
       cause,
@@ -77,7 +82,9 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
       ...(report && { report }),
       quarantine: (table, runId) => quarantineOf(pipeline, table, runId, ports),
     }
-    return runPipeline(update, ports, request.runner)
+    const run = await runPipeline(update, ports, request.runner)
+    await rememberTables(project, pipeline, plan)
+    return run
   })
 }
 
@@ -87,8 +94,8 @@ export async function planAndRelease(
   pipeline: string,
   connector: Connector,
   context: unknown,
-): Promise<Plan> {
-  const plan = await planPipeline(connector, context, pipelineNamed(project, pipeline))
+): Promise<TablePlan> {
+  const plan = await knownPlan(project, pipeline, connector, context)
   const captured = plan.tables.filter((table) => table.mode === 'cdc')
   await connector.release?.(
     context,
@@ -96,6 +103,22 @@ export async function planAndRelease(
     captured.map((table) => table.source),
   )
   return plan
+}
+
+async function knownPlan(project: Project, pipeline: string, connector: Connector, context: unknown) {
+  const known = await readKnownTables(project.state, pipeline)
+  const before = { ...(known && { known }), nowMs: project.clock.now() }
+  return planPipeline(connector, context, pipelineNamed(project, pipeline), before)
+}
+
+/** Comes after the events: a run that dies in between tells of the same changes once more. */
+export async function rememberTables(project: Project, pipeline: string, { changes, known }: TablePlan): Promise<void> {
+  await markGone(
+    known,
+    changes.map(({ stream }) => stream),
+    project,
+  )
+  await saveKnownTables(project.state, pipeline, known)
 }
 
 /** What the sync engine stands on; dispose of it when the run has ended. The merge engine opens when it is first needed. */

@@ -1,6 +1,7 @@
 import { IngestError } from '../core/errors.ts'
 import { scheduleOf } from '../pipeline/schedule.ts'
 import { listEvents, type PipelineEvent } from '../state/events.ts'
+import { readKnownTables } from '../state/known-tables.ts'
 import { listRuns, type Run } from '../state/runs.ts'
 
 import { type Project, pipelineNamed } from './project.ts'
@@ -12,6 +13,8 @@ export interface PipelineStatus {
   schedule?: string
   nextRunAtMs?: number
   lastRun?: Run
+  /** Tables whose source is gone; they are kept. */
+  gone?: readonly { table: string; sinceMs: number }[]
 }
 
 /** Every pipeline of the file with its schedule and last run. */
@@ -19,6 +22,10 @@ export async function status(project: Project): Promise<PipelineStatus[]> {
   return Promise.all(
     Object.entries(project.spec.pipelines ?? {}).map(async ([pipeline, spec]) => {
       const [lastRun] = await listRuns(project.state, pipeline, 1)
+      const { tables = {} } = (await readKnownTables(project.state, pipeline)) ?? {}
+      const gone = Object.entries(tables).flatMap(([table, { goneSinceMs }]) =>
+        goneSinceMs === undefined ? [] : [{ table, sinceMs: goneSinceMs }],
+      )
       const schedule = scheduleOf(spec)
       const nextRunAtMs = schedule?.next(project.clock.now(), lastRun?.startedAtMs)
       return {
@@ -27,6 +34,7 @@ export async function status(project: Project): Promise<PipelineStatus[]> {
         ...(schedule && { schedule: schedule.text }),
         ...(nextRunAtMs !== undefined && { nextRunAtMs }),
         ...(lastRun && { lastRun }),
+        ...(gone.length > 0 && { gone }),
       }
     }),
   )

@@ -43,6 +43,8 @@ export interface ResolvedTable {
   maxShrink?: number
   /** A full refresh of a history drops the versions before it. */
   dropsHistory?: boolean
+  /** Why it is not read, by its drift policy of tables: an error of this table alone. */
+  refused?: string
   clusteringColumns: readonly string[]
   tableProperties: Readonly<Record<string, string>>
   sourceMetadataColumn?: string

@@ -18,9 +18,18 @@ export const EVOLVE: DriftPolicy = { tables: 'evolve', columns: 'evolve', dataTy
 
 /** One difference between a source and its table, for the event log. */
 export interface SchemaChange {
-  kind: 'column_added' | 'column_removed' | 'column_returned' | 'column_renamed' | 'type_widened' | 'type_changed'
-  /** The source's column. */
-  column: string
+  kind:
+    | 'column_added'
+    | 'column_removed'
+    | 'column_returned'
+    | 'column_renamed'
+    | 'type_widened'
+    | 'type_changed'
+    | 'table_added'
+    | 'table_removed'
+    | 'table_returned'
+  /** The source's column; of a change of tables there is none. */
+  column?: string
   /** Name or type in the table, and in the source; null where there is none. */
   before: string | null
   after: string | null

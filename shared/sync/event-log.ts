@@ -130,7 +130,7 @@ function draftOf(progress: SyncProgress): Draft | undefined {
         event_type: 'schema_change',
         level: action === 'evolve' ? 'INFO' : 'WARN',
         message: `${stream}: ${changeText(progress.change)}`,
-        details: { schema_change: { kind, column, before, after, policy: action, outcome } },
+        details: { schema_change: { kind, column: column ?? null, before, after, policy: action, outcome } },
       }
     }
     case 'waiting':
@@ -160,9 +160,16 @@ function draftOf(progress: SyncProgress): Draft | undefined {
   }
 }
 
+const tableWords: Readonly<Record<string, string>> = {
+  table_added: 'new',
+  table_removed: 'gone',
+  table_returned: 'back',
+}
+
 /** `column price: integer -> string, goes to price__string`. */
 export function changeText({ kind, column, before, after, outcome }: SchemaChange): string {
   const what = { column_added: 'new', column_removed: 'gone', column_returned: 'back' } as Record<string, string>
+  if (column === undefined) return `table ${before ?? after} is ${tableWords[kind] ?? kind}, ${outcome}`
   const was = kind === 'column_renamed' ? `${before} -> ${after}` : (what[kind] ?? `${before} -> ${after}`)
   return `column ${kind === 'column_renamed' ? '' : `${column}: `}${was}, ${outcome}`
 }

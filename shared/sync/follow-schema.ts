@@ -105,23 +105,23 @@ function operationOf(changes: readonly SchemaChange[]) {
   return {
     operation: onlyAdds ? 'ADD COLUMNS' : 'CHANGE COLUMNS',
     operationParameters: {
-      columns: changes.map(({ kind, column, before, after }) => ({ kind, column, before, after })),
+      columns: changes.map(({ kind, column, before, after }) => ({ kind, column: column ?? null, before, after })),
     },
   }
 }
 
 function schemaFrozen(stream: string, { kind, column, before, after }: SchemaChange): IngestError {
   const part = kind.startsWith('type') ? 'data_type' : 'columns'
-  const what = {
+  const words: Partial<Record<SchemaChange['kind'], string>> = {
     column_added: `the source has a new column ${column} (${after})`,
     column_removed: `the source has no column ${column} (${before}) any more`,
     column_returned: `the source has the column ${column} (${after}) again`,
     column_renamed: `the column ${before} is called ${after} in the source now`,
     type_widened: `the column ${column} is ${before} in the table and ${after} in the source now`,
     type_changed: `the column ${column} is ${before} in the table and ${after} in the source now`,
-  }[kind]
+  }
   return new IngestError(
     'table.schema_frozen',
-    `${stream}: ${what}, and its schema_drift freezes ${part}; set ${part}: evolve, exclude the column, or take the source as it is with --full-refresh=${stream}`,
+    `${stream}: ${words[kind]}, and its schema_drift freezes ${part}; set ${part}: evolve, exclude the column, or take the source as it is with --full-refresh=${stream}`,
   )
 }

@@ -1,9 +1,12 @@
 import type { Connector, Selection, SourceTable } from '../connector/connector.ts'
-import { type ResolvedTable, resolvePipeline } from '../pipeline/resolve.ts'
+import type { ResolvedTable } from '../pipeline/resolve.ts'
 import type { PipelineSpec } from '../pipeline/spec.ts'
+import type { KnownTables } from '../state/known-tables.ts'
+import { planTables, type TablePlan } from './table-drift.ts'
 
 /**
- * What a pipeline would read and where it would go: discovery of the schemas it names, with its spec laid over.
+ * What a pipeline would read and where it would go: discovery of the schemas it names, with its spec laid over. `before`:
+ * what it has read until now.
  *
  * @throws IngestError `source.object_missing` (fix) for what is not there, `config.invalid` (fix) for what cannot work
  */
@@ -11,7 +14,8 @@ export async function planPipeline<Ctx>(
   connector: Pick<Connector<unknown, Ctx>, 'discover'>,
   ctx: Ctx,
   spec: PipelineSpec,
-): Promise<{ tables: ResolvedTable[]; notes: string[] }> {
+  before: { known?: KnownTables; nowMs: number } = { nowMs: 0 },
+): Promise<TablePlan> {
   const schemas = spec.ingestion_definition.objects.map(({ schema, table }) =>
     schema ? schema.source_schema : table?.source_schema,
   )
@@ -19,7 +23,7 @@ export async function planPipeline<Ctx>(
   const discovered: SourceTable[] = []
   if (!named) discovered.push(...(await connector.discover(ctx)))
   else for (const schema of named) discovered.push(...(await connector.discover(ctx, { schema: schema! })))
-  return resolvePipeline(spec, discovered)
+  return planTables(spec, discovered, before.known, before.nowMs)
 }
 
 /** What the connector is asked for. */

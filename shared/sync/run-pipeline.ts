@@ -6,6 +6,7 @@ import type { Report } from './progress.ts'
 import { type Runner, runStream } from './run-stream.ts'
 import { defaultSettings, type SyncSettings } from './settings.ts'
 import type { StreamTask, SyncPorts } from './stream-run.ts'
+import type { TablePlan } from './table-drift.ts'
 
 /** One update of a pipeline. */
 export interface PipelineUpdate {
@@ -15,6 +16,8 @@ export interface PipelineUpdate {
   tables: readonly ResolvedTable[]
   /** What resolving the pipeline decided for the user; goes to the event log. */
   notes?: readonly string[]
+  /** Tables of the source that came or went since the run before; go to the event log. */
+  changes?: TablePlan['changes']
   /** Opens the source's stream of a table. `notice` takes what the user should know of the read. */
   open: (table: ResolvedTable, notice: (message: string) => void) => Promise<Stream>
   /** All tables, or the destinations to copy again (`main.shop.orders`). */
@@ -52,6 +55,7 @@ export async function runPipeline(update: PipelineUpdate, ports: SyncPorts, runn
   await saveRun(ports.state, run)
   events.update(run)
   for (const note of update.notes ?? []) events.note(note)
+  for (const change of update.changes ?? []) events.progress({ kind: 'schema_change', ...change })
 
   const report: Report = (progress) => {
     events.progress(progress)

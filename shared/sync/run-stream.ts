@@ -130,6 +130,7 @@ async function untilDone(task: StreamTask, ports: SyncPorts, runner: Runner, tal
 
 /** Opens everything anew, brings state and table into step, and reads. */
 async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner, tally: Tally): Promise<boolean> {
+  if (task.table.refused) throw new IngestError('table.schema_frozen', task.table.refused)
   const stream = await task.open()
   const id = writerId(task)
   const { destination, tableProperties } = task.table

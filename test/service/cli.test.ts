@@ -126,6 +126,34 @@ test('a pipeline is copied, then followed, and what it did can be asked for', as
   expect((await lakeflow(['discover', 'db', '--table', 'orders'])).out).toContain('total  decimal(10,2)')
 })
 
+test('tables that come and go are followed, told and shown, and stop no other', async () => {
+  await database.query(`create schema moving; create table moving.one (id int primary key); insert into moving.one values (1);
+    create table moving.two (id int primary key); insert into moving.two values (1)`)
+  project({ definition: { objects: [{ schema: { source_schema: 'moving' } }] } })
+  await lakeflow(['run', 'shop'])
+  await database.query(
+    'drop table moving.two; create table moving.three (id int primary key); insert into moving.one values (2)',
+  )
+
+  const run = await lakeflow(['run', 'shop'])
+  const events = await lakeflow(['events'])
+  const status = await lakeflow(['status'])
+  const history = await lakeflow(['describe', 'history', 'shop.two', '--json'])
+  const wrong = await lakeflow(['run', 'shop', '--refresh=two'])
+
+  expect(run.code).toBe(0)
+  expect(JSON.parse(run.out.trim().split('\n').at(-1)!).streams).toMatchObject([
+    { stream: 'main.shop.one', rows: 2 },
+    { stream: 'main.shop.three', rows: 0 },
+  ])
+  expect(events.out).toMatch(/schema_change +main.shop.three: table moving.three is new, is copied/)
+  expect(events.out).toMatch(/schema_change +main.shop.two: table moving.two is gone, stays as it is/)
+  expect(status.out).toMatch(/main.shop.two {2}is not in the source since .*; the table is kept/)
+  expect(history.out).toContain('lakeflow.sourceGoneSince')
+  expect(await rows('select * from main.shop.two')).toEqual([{ id: 1 }])
+  expect(wrong.code).toBe(2)
+})
+
 test('a full refresh copies again, and only the tables that are asked for are read', async () => {
   project({ definition: { objects: [{ schema: { source_schema: 'public' } }] } })
 
