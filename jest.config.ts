@@ -1,7 +1,7 @@
 import type { Config } from 'jest'
 
 /** One project per folder of test/; the folder says what a test needs (docs/architecture.md, "Tests"). */
-const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'infra', 'rehearsal', 'browser']
+const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'mariadb', 'infra', 'rehearsal', 'browser']
 
 const config: Config = {
   // Of all projects: Jest ignores it inside one.
@@ -16,6 +16,10 @@ const config: Config = {
     ...((name === 'service' || name === 'rehearsal') && {
       globalSetup: '<rootDir>/test/support/postgres-server.ts',
       globalTeardown: '<rootDir>/test/support/postgres-server-stop.ts',
+    }),
+    ...(name === 'mariadb' && {
+      globalSetup: '<rootDir>/test/mariadb/setup.ts',
+      globalTeardown: '<rootDir>/test/mariadb/teardown.ts',
     }),
     ...(name === 'interop' && { globalSetup: '<rootDir>/test/interop/setup.ts' }),
     // Each local package links into node_modules; its sources are the ones beside it.

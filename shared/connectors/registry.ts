@@ -1,5 +1,6 @@
 import type { Connector } from '../connector/connector.ts'
+import { mysql } from './mysql/mysql.ts'
 import { postgres } from './postgres/postgres.ts'
 
 /** Every built-in connector. A new one is its folder and a line here. */
-export const connectors: readonly Connector[] = [postgres]
+export const connectors: readonly Connector[] = [mysql, postgres]

@@ -8,6 +8,10 @@ export interface SqlDialect {
   text(value: string): string
   /** A value of `column`, from its text: an expression of the column's own type, so that comparing it uses an index. */
   value(text: string, column: SqlColumn): string
+  /** A value of `column` as the text that `value` takes back; rows are sorted by the column itself. */
+  place(expression: string, column: SqlColumn): string
+  /** A select with the number of rows it may give. */
+  first(select: string, rows: number): string
   /** The column as text, for LIKE on columns that are not. */
   asText(expression: string, column: SqlColumn): string
   /** `(a, b) > (x, y)` uses an index. Otherwise the comparison is spelled out. */

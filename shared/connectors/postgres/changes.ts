@@ -2,10 +2,12 @@ import type { ChangeStream } from '../../connector/connector.ts'
 import { matches } from '../../connector/match.ts'
 import { comparePlace } from '../../connector/sql/order.ts'
 import { parsePiece } from '../../connector/sql/pieces.ts'
+import { fromText } from '../../connector/sql/values.ts'
 import { checkpoint, type Message, type Row, remove } from '../../core/change.ts'
 import { IngestError } from '../../core/errors.ts'
 import { type Json, JsonText } from '../../core/json.ts'
 import type { LogicalType } from '../../schema/types.ts'
+import { copyBlocks } from './copy-blocks.ts'
 import { dialect } from './dialect.ts'
 import { describe } from './discover.ts'
 import { type LogCursor, parseLogCursor } from './log-cursor.ts'
@@ -16,9 +18,7 @@ import { type LogMessage, type LogRelation, readMessage, type Tuple } from './pg
 import { pieceSql, splitByPages } from './ranges.ts'
 import { numbersOf, rewritten, type Shape, shapeOf } from './shape.ts'
 import { type SlotStatus, slotOf } from './slot.ts'
-import { copyBlocks } from './snapshot.ts'
 import { naming, type Source, select } from './source.ts'
-import { fromText } from './values.ts'
 
 /**
  * Change data capture of one table. The slot is made first; the backfill reads rows as they are later, and the changes
@@ -57,7 +57,11 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
     split: async () => (await splitByPages(source)) as Json[],
     async *backfill(json) {
       const { from, conditions } = pieceSql(parsePiece(json), source)
-      yield* copyBlocks(source, select(source.selected, from, [...conditions, ...source.conditions]))
+      yield* copyBlocks(
+        sessions,
+        naming('read', source),
+        select(source.selected, from, [...conditions, ...source.conditions]),
+      )
     },
     async *changes(json) {
       const after = parseLogCursor(json)

@@ -8,6 +8,8 @@ export const dialect: SqlDialect = {
   identifier,
   text,
   value: (value, column) => `${text(value)}::${column.sqlType}`,
+  place: (expression) => `${expression}::text`,
+  first: (select, rows) => `${select} limit ${rows}`,
   asText: (expression, column) =>
     /^(text|character varying|citext)$/.test(column.sqlType) ? expression : `${expression}::text`,
   rowComparison: true,

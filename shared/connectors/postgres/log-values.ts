@@ -1,9 +1,9 @@
+import { fromText } from '../../connector/sql/values.ts'
 import { JsonText } from '../../core/json.ts'
 import type { LogicalType } from '../../schema/types.ts'
 import type { PostgresConfig } from './config.ts'
 import { type Literal, parseArray, parseHstore, parseRecord } from './literals.ts'
 import { mapColumn, type PgAttribute, type PgType, type PgTypes } from './types.ts'
-import { fromText } from './values.ts'
 
 export type Decode = (text: string) => unknown
 

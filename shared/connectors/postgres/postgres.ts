@@ -1,13 +1,15 @@
 import type { Connector } from '../../connector/connector.ts'
+import { queryStream } from '../../connector/sql/query-stream.ts'
+import { snapshotStream } from '../../connector/sql/snapshot-stream.ts'
 import { changeStream } from './changes.ts'
 import { check } from './check.ts'
 import { config, type PostgresConfig } from './config.ts'
 import { discover } from './discover.ts'
-import { queryStream } from './query.ts'
+import { openWork } from './finished.ts'
 import { Sessions } from './session.ts'
 import { slotOf } from './slot.ts'
-import { snapshotStream } from './snapshot.ts'
 import { openSource } from './source.ts'
+import { sqlSource } from './sql-source.ts'
 
 /** PostgreSQL 13 and later, and what speaks its protocol and has its catalog. */
 export const postgres: Connector<PostgresConfig, Sessions> = {
@@ -34,7 +36,8 @@ export const postgres: Connector<PostgresConfig, Sessions> = {
   async open(sessions, table, selection) {
     const source = await openSource(sessions, table, selection)
     if (selection.mode === 'cdc') return changeStream(source)
-    return selection.mode === 'snapshot' ? snapshotStream(source) : queryStream(source)
+    const readable = sqlSource(source)
+    return selection.mode === 'snapshot' ? snapshotStream(readable) : queryStream(readable, openWork(source))
   },
   release: (sessions, owner, keep) => slotOf(sessions, owner, undefined).release(keep),
 }

@@ -8,7 +8,7 @@ import type { LogicalType } from '../../schema/types.ts'
 export function fromText(text: string, type: LogicalType): unknown {
   switch (type.kind) {
     case 'boolean':
-      return text === 't' || text === 'true'
+      return text === 't' || text === 'true' || text === '1'
     case 'byte':
     case 'short':
     case 'integer':

@@ -1,0 +1,37 @@
+import type { Connector } from '../../connector/connector.ts'
+import { queryStream } from '../../connector/sql/query-stream.ts'
+import { snapshotStream } from '../../connector/sql/snapshot-stream.ts'
+import { check } from './check.ts'
+import { config, type MysqlConfig } from './config.ts'
+import { discover } from './discover.ts'
+import { openWork } from './finished.ts'
+import { Sessions } from './session.ts'
+import { openSource } from './source.ts'
+
+/** MySQL and MariaDB, and what speaks their protocol. One connector: what differs is found out from the server. */
+export const mysql: Connector<MysqlConfig, Sessions> = {
+  name: 'mysql',
+  title: 'MySQL and MariaDB',
+  about: {
+    auth: 'user and password; TLS',
+    objects: 'tables and views',
+    modes: ['query', 'snapshot'],
+    position: 'cursor columns, up to what no open transaction can add to',
+    snapshot: 'a text result set as bytes, in ranges of the primary key',
+    changes: 'rows whose cursor columns grew',
+    deletes: 'by `deletion_condition` or a sweep of keys',
+    historyLoss: 'there is none to lose',
+    limits: '`parallelism` readers a table',
+    tested: 'a real MariaDB 10.11; nothing against MySQL itself',
+  },
+  config,
+  // Connections are opened when they are needed: a wrong password is the first query's error.
+  connect: async (config, run) => new Sessions(config, run),
+  close: (sessions) => sessions.close(),
+  check,
+  discover,
+  async open(sessions, table, selection) {
+    const source = await openSource(sessions, table, selection)
+    return selection.mode === 'snapshot' ? snapshotStream(source) : queryStream(source, openWork(source))
+  },
+}

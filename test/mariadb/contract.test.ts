@@ -1,0 +1,9 @@
+import { jest } from '@jest/globals'
+import { connectorContract } from '../contract/connector.contract.ts'
+import { mysqlWorld } from '../fixtures/mysql/world.ts'
+
+jest.setTimeout(120_000)
+
+const modes = ['query', 'snapshot'] as const
+
+connectorContract('mysql', mysqlWorld(modes), modes)

@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto'
+import mysql, { type Connection } from 'mysql2/promise'
+import type { MariadbServer } from './server.ts'
+
+export interface TestDatabase extends AsyncDisposable {
+  name: string
+  config: MariadbServer['config'] & { database: string }
+  /** Runs SQL, any number of statements; rows of the last one, values as texts. */
+  query(sql: string): Promise<Record<string, string | null>[]>
+  /** Another session, for tests that hold transactions open. The caller ends it. */
+  session(): Promise<Connection>
+}
+
+/** An empty database on the test run's server, dropped at the end. */
+export async function createDatabase(): Promise<TestDatabase> {
+  if (!process.env.MARIADB)
+    throw new Error('MARIADB is not set: run this test with Jest, whose set-up starts the server')
+  return databaseOn(JSON.parse(process.env.MARIADB))
+}
+
+export async function databaseOn(config: MariadbServer['config']): Promise<TestDatabase> {
+  const { sslmode: _, ...login } = config
+  const name = `t_${randomBytes(6).toString('hex')}`
+  const open = async () => {
+    const session = await mysql.createConnection({
+      ...login,
+      multipleStatements: true,
+      dateStrings: true,
+      supportBigNumbers: true,
+      bigNumberStrings: true,
+      charset: 'utf8mb4',
+      timezone: 'Z',
+    })
+    await session.query(
+      `set time_zone = '+00:00'; create database if not exists ${name} character set utf8mb4; use ${name}`,
+    )
+    return session
+  }
+  const client = await open()
+  return {
+    name,
+    config: { ...config, database: name },
+    async query(sql) {
+      const [result] = await client.query({ sql, typeCast: (field) => field.string('utf8') as never })
+      const last = Array.isArray(result) && Array.isArray(result.at(-1)) ? result.at(-1) : result
+      return last as never
+    },
+    session: open,
+    async [Symbol.asyncDispose]() {
+      await client.query(`drop database if exists ${name}`)
+      await client.end()
+    },
+  }
+}
