@@ -4,6 +4,6 @@ import { mysqlWorld } from '../fixtures/mysql/world.ts'
 
 jest.setTimeout(120_000)
 
-const modes = ['query', 'snapshot'] as const
+const modes = ['cdc', 'query', 'snapshot'] as const
 
 connectorContract('mysql', mysqlWorld(modes), modes)

@@ -63,6 +63,7 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
           '--server-id=7',
           '--log-bin=binlog',
           '--binlog-format=ROW',
+          '--max-allowed-packet=64M',
           '--innodb-flush-log-at-trx-commit=2',
           '--innodb-buffer-pool-size=128M',
           ...settings,

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** A connection to one MySQL or MariaDB server, or one that speaks their protocol and keeps their binary log. */
 export const config = z.strictObject({

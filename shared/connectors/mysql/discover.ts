@@ -47,20 +47,25 @@ export async function describe(sessions: Sessions, table: { schema: string; name
 }
 
 /** Why changes of a table cannot be captured, whatever the server's settings are; undefined when they can. */
-export function notCaptured(relation: Relation): string | undefined {
+export function notCaptured(relation: Relation, server: Server): string | undefined {
   if (relation.kind !== 'BASE TABLE') return `it is a ${relation.kind.toLowerCase()}`
   if (/^(memory|blackhole|federated|connect|sequence)$/i.test(relation.engine ?? ''))
     return `its engine is ${relation.engine}`
   if (relation.key.length === 0) return 'it has no primary key and no unique key without NULLs'
   const compressed = relation.attributes.find(({ columnType }) => columnType.includes('COMPRESSED'))
-  return compressed && `its column ${compressed.name} is compressed`
+  if (compressed) return `its column ${compressed.name} is compressed`
+  // Before 10.11.5 the parts of a UUID are stored in another order, and tables made then keep it.
+  const old = relation.attributes.find(
+    ({ dataType, columnType }) => dataType === 'uuid' && (columnType !== 'uuid' || server.number < 101_105),
+  )
+  return old && `its column ${old.name} has the old form of uuid`
 }
 
 function sourceTable(relation: Relation, server: Server, sessions: Sessions): SourceTable {
   const readable = relation.attributes.filter((attribute) => attribute.readable)
   const cursorCandidates = candidates(readable, relation.key)
   const hidden = relation.attributes.filter((attribute) => !attribute.readable)
-  const captured = server.logs && notCaptured(relation) === undefined
+  const captured = server.logs && notCaptured(relation, server) === undefined
   const modes: ReadMode[] = [
     ...(captured ? (['cdc'] as const) : []),
     ...(cursorCandidates.length > 0 ? (['query'] as const) : []),

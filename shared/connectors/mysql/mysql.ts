@@ -1,6 +1,7 @@
 import type { Connector } from '../../connector/connector.ts'
 import { queryStream } from '../../connector/sql/query-stream.ts'
 import { snapshotStream } from '../../connector/sql/snapshot-stream.ts'
+import { changeStream } from './changes.ts'
 import { check } from './check.ts'
 import { config, type MysqlConfig } from './config.ts'
 import { discover } from './discover.ts'
@@ -15,14 +16,16 @@ export const mysql: Connector<MysqlConfig, Sessions> = {
   about: {
     auth: 'user and password; TLS',
     objects: 'tables and views',
-    modes: ['query', 'snapshot'],
-    position: 'cursor columns, up to what no open transaction can add to',
+    modes: ['cdc', 'query', 'snapshot'],
+    position:
+      'global transaction identifiers, or file and offset of the log; or cursor columns, up to what no open transaction can add to',
     snapshot: 'a text result set as bytes, in ranges of the primary key',
-    changes: 'rows whose cursor columns grew',
-    deletes: 'by `deletion_condition` or a sweep of keys',
-    historyLoss: 'there is none to lose',
-    limits: '`parallelism` readers a table',
-    tested: 'a real MariaDB 10.11; nothing against MySQL itself',
+    changes: 'binary log, read without waiting at its end; or rows whose cursor columns grew',
+    deletes: 'in the log; by `deletion_condition` or a sweep of keys',
+    historyLoss: 'log purged, or of another server: `source.position_lost`, the table is copied again',
+    limits: 'each captured table reads the log by itself; `parallelism` readers a table',
+    tested:
+      'a real MariaDB 10.11; nothing against MySQL itself, whose own formats are tested by bytes made by its documentation',
   },
   config,
   // Connections are opened when they are needed: a wrong password is the first query's error.
@@ -32,6 +35,7 @@ export const mysql: Connector<MysqlConfig, Sessions> = {
   discover,
   async open(sessions, table, selection) {
     const source = await openSource(sessions, table, selection)
+    if (selection.mode === 'cdc') return changeStream(source)
     return selection.mode === 'snapshot' ? snapshotStream(source) : queryStream(source, openWork(source))
   },
 }
