@@ -16,6 +16,8 @@ export interface Account {
   routes: ReadonlyMap<string, string>
   /** What the WebSocket API asks before `$connect`, and the headers it wants for that. */
   socketAuthorizer: { functionName: string; identityHeaders: readonly string[] }
+  /** Where messages end that no function could handle. */
+  deadLetters: readonly string[]
   /** Physical name by `<stack>/<logical id>`. */
   created: ReadonlyMap<string, Physical>
 }
@@ -75,6 +77,7 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
     mappings: [] as Mapping[],
     machine: undefined as Machine | undefined,
   }
+  const deadLetters: string[] = []
   const routes = new Map<string, string>()
   let socketAuthorizer: Account['socketAuthorizer'] | undefined
   /** Routes whose reply goes back on the socket. */
@@ -116,6 +119,7 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
           },
         }),
       )
+      if (!p.RedrivePolicy) deadLetters.push(QueueUrl!)
       return { ref: QueueUrl!, attributes: { Arn: arn('sqs', name), QueueName: name } }
     },
     'AWS::Lambda::LayerVersion': (r, p) => {
@@ -214,7 +218,7 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
   if (!account.machine) throw new Error('no state machine in the templates')
   if (!socketAuthorizer) throw new Error('no authorizer of a WebSocket API in the templates')
   if (answered.size === 0) throw new Error('no route response in the templates')
-  return { ...account, machine: account.machine, routes, socketAuthorizer, created }
+  return { ...account, machine: account.machine, routes, socketAuthorizer, deadLetters, created }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: properties have the shape CloudFormation documents for each type

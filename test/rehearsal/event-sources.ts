@@ -5,6 +5,9 @@ import type { LambdaHost } from './lambda-host.ts'
 /** A mapping hands a Lambda at most 6 MB at a time (Lambda quotas). */
 const MAX_BATCH_BYTES = 6 * 1024 * 1024
 
+/** Instead of the queue's minutes: what a consumer leaves behind when it dies comes again after this. */
+const VISIBILITY_SECONDS = 15
+
 /** Faults a test may ask for. */
 export interface Faults {
   /** Delivers a batch to two consumers at once, as a standard queue may. Asked once a batch. */
@@ -50,6 +53,7 @@ async function gather(mapping: Mapping, sqs: SQSClient, signal: AbortSignal): Pr
         QueueUrl: mapping.queueUrl,
         MaxNumberOfMessages: Math.min(10, mapping.batchSize - messages.length),
         WaitTimeSeconds: 0,
+        VisibilityTimeout: VISIBILITY_SECONDS,
         AttributeNames: ['All'],
         MessageAttributeNames: ['All'],
       }),

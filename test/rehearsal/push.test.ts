@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { S3Client } from '@aws-sdk/client-s3'
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
 import { GetQueueAttributesCommand, SQSClient } from '@aws-sdk/client-sqs'
@@ -7,9 +8,10 @@ import { type SocketClass, ZerobusSdk } from '../../sdk/index.ts'
 import { s3Storage } from '../../shared/storage/s3.ts'
 import type { Storage } from '../../shared/storage/storage.ts'
 import { type Moto, startMoto } from '../support/moto.ts'
-import { tableRows } from '../support/read-table.ts'
+import { tableColumn, tableRows } from '../support/read-table.ts'
 import { type Account, deployAccount } from './account.ts'
 import { type Faults, pollQueue } from './event-sources.ts'
+import { startFaultyEndpoint } from './faulty-endpoint.ts'
 import { LambdaHost } from './lambda-host.ts'
 import { type Gateway, startGateway } from './socket-gateway.ts'
 import { readAssembly } from './template.ts'
@@ -17,6 +19,11 @@ import { readAssembly } from './template.ts'
 const prefix = 'rehearsal-lakeflow'
 const bucket = `${prefix}-123456789012-us-east-1`
 const CLICKS = 'main.events.clicks'
+const EVENTS = 'main.events.events'
+/** The rest of a record of 400 bytes after its id: text that compresses about as well as events do. */
+const BIG_RECORD = `"payload":"${Array.from({ length: 40 }, (_, i) => (i * 7919 + 13).toString(36)).join(' ')} ${'page=/products/view '.repeat(9)}"}`
+/** How much JSON the second test pushes. */
+const megabytes = Number(process.env.PUSH_MB ?? 24)
 const token = 'a-secret-of-the-producer'
 
 let moto: Moto
@@ -42,6 +49,8 @@ push:
   tables:
     ${CLICKS}:
       columns: { id: long not null, producer: string, payload: string }
+    ${EVENTS}:
+      columns: { id: long not null, producer: string, payload: string }
   tokens:
     producer: { token: '\${secret:producer}', tables: [main.events.*] }
 `,
@@ -66,8 +75,85 @@ test('a producer opens a session, is acknowledged by the route response, and rea
 
   expect(push.host.failures).toEqual([])
   expect((await tableRows(storage, 'main/events/clicks')).map(({ id }) => Number(id)).sort()).toEqual([1, 2])
-  await expect(queueDepths()).resolves.toEqual([0, 0])
+  await untilEmpty()
 })
+
+test('every acknowledged record is in its table once, whatever is delivered twice, killed, throttled or refused', async () => {
+  const records = Math.ceil((megabytes * 1_000_000) / BIG_RECORD.length)
+  let calls = 0
+  await using aws = await startFaultyEndpoint(moto.url, ({ target, body }) => {
+    if (!/\.(Put|Get)Item$/.test(target)) return undefined
+    calls++
+    if (calls % 61 === 0) return { status: 400, type: 'ProvisionedThroughputExceededException' }
+    const isConditional = body.includes('"ConditionExpression"')
+    return isConditional && calls % 7 === 0 ? { status: 400, type: 'ConditionalCheckFailedException' } : undefined
+  })
+  let batches = 0
+  let messages = 0
+  await using push = await startPush({
+    env: { ...moto.env, AWS_ENDPOINT_URL_DYNAMODB: aws.url },
+    faults: { deliverTwice: () => ++batches % 3 === 0 },
+    throttle: () => ++messages % 97 === 0,
+  })
+  const victims = ['receive-events', 'flush-events', 'commit-events'].map((name) => `${prefix}-${name}`)
+  const killed = new Map<string, number>()
+  const killer = setInterval(() => {
+    const victim = victims[Math.floor(Math.random() * victims.length)]!
+    if (push.host.kill(victim)) killed.set(victim, (killed.get(victim) ?? 0) + 1)
+  }, 3000)
+
+  const startedMs = Date.now()
+  const lost: string[] = []
+  await Promise.all(
+    [0, 1].map(async (producer) => {
+      const options = { onError: (error: Error) => void lost.push(error.message), recoveryTimeoutMs: 600_000 }
+      const stream = await push.sdk.createStream({ tableName: EVENTS }, options)
+      let last = 0n
+      for (let id = producer; id < records; id += 2)
+        last = await stream.ingestRecordOffset(`{"id":${id},"producer":"p${producer}",${BIG_RECORD}`)
+      await stream.flush()
+      await stream.waitForCommit(last)
+      await stream.close()
+    }),
+  ).finally(() => clearInterval(killer))
+  const seconds = (Date.now() - startedMs) / 1000
+
+  const counts = await countsById(records)
+  expect({ missing: counts.filter((n) => n === 0).length, doubled: counts.filter((n) => n > 1).length }).toEqual({
+    missing: 0,
+    doubled: 0,
+  })
+  expect([...aws.answered.keys()].sort()).toEqual([
+    'ConditionalCheckFailedException',
+    'ProvisionedThroughputExceededException',
+  ])
+  expect(killed.size).toBeGreaterThan(0)
+  await untilEmpty()
+  console.log(
+    `${megabytes} MB, ${records} records in ${seconds.toFixed(0)} s; killed ${JSON.stringify([...killed])}; ` +
+      `connections lost ${lost.length}; answered ${JSON.stringify([...aws.answered])}; batches twice ${Math.floor(batches / 3)}`,
+  )
+  summary(push.host)
+}, 3_600_000)
+
+/** How often each id is in the table, by a reader that is not ours. */
+async function countsById(records: number): Promise<Uint8Array> {
+  const counts = new Uint8Array(records)
+  for await (const { id } of tableColumn(storage, EVENTS.replaceAll('.', '/'), 'id')) counts[Number(id)]!++
+  return counts
+}
+
+/** What each function took, as `npm run rehearse` tells it. */
+function summary(host: LambdaHost) {
+  for (const [name, log] of Map.groupBy(host.log, ({ name }) => name)) {
+    const sum = (of: (entry: (typeof log)[number]) => number) => log.reduce((total, entry) => total + of(entry), 0)
+    const cold = log.filter(({ coldStartMs }) => coldStartMs > 0)
+    console.log(
+      `${name}: ${log.length} calls, ${(sum((e) => e.durationMs) / 1000).toFixed(1)} s, ${cold.length} cold starts, ` +
+        `${Math.max(...log.map(({ maxRssMb }) => maxRssMb)).toFixed(0)} MB`,
+    )
+  }
+}
 
 interface Push extends AsyncDisposable {
   host: LambdaHost
@@ -75,22 +161,28 @@ interface Push extends AsyncDisposable {
   sdk: ZerobusSdk
 }
 
-/** The deployed functions behind a gateway and event sources, while the test runs. */
-async function startPush({
-  faults = {},
-  env = moto.env,
-}: {
+interface PushOptions {
   faults?: Faults
   env?: Record<string, string>
-} = {}): Promise<Push> {
+  /** True: Lambda refuses to run this message, as it does over the account's concurrency. */
+  throttle?(): boolean
+}
+
+/** The deployed functions behind a gateway and event sources, while the test runs. */
+async function startPush(options: PushOptions = {}): Promise<Push> {
+  const { faults = {}, env = moto.env, throttle = () => false } = options
   const host = new LambdaHost(account.functions, env)
+  const receive = atMost(4, async (event) => {
+    if (throttle()) throw new Error('TooManyRequestsException')
+    return (await host.invoke(account.routes.get('$default')!, event)).result as never
+  })
   const call = (name: string) => async (event: unknown) => (await host.invoke(name, event)).result as never
   const { functionName, identityHeaders } = account.socketAuthorizer
   const gateway = await startGateway({
     identityHeaders,
     authorize: call(functionName),
     connect: call(account.routes.get('$connect')!),
-    message: atMost(4, call(account.routes.get('$default')!)),
+    message: receive,
     disconnect: call(account.routes.get('$disconnect')!),
   })
   const stop = new AbortController()
@@ -126,12 +218,22 @@ function atMost<T>(limit: number, work: (event: unknown) => Promise<T>): (event:
   }
 }
 
-/** Messages, also those that are away, of each queue that an event source reads. */
-async function queueDepths(): Promise<number[]> {
+/** Every message has been handled, and none is a dead letter. */
+async function untilEmpty() {
+  const deadline = Date.now() + 120_000
+  while ((await queueDepths()).some((depth) => depth > 0) && Date.now() < deadline) await sleep(500)
+  expect(await queueDepths()).toEqual([0, 0])
+  expect(await depthsOf(account.deadLetters)).toEqual(account.deadLetters.map(() => 0))
+}
+
+const queueDepths = () => depthsOf(account.mappings.map(({ queueUrl }) => queueUrl))
+
+/** Messages, also those that are away. */
+async function depthsOf(queueUrls: readonly string[]): Promise<number[]> {
   const sqs = new SQSClient(client)
   const AttributeNames = ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'] as const
   return Promise.all(
-    account.mappings.map(async ({ queueUrl: QueueUrl }) => {
+    queueUrls.map(async (QueueUrl) => {
       const { Attributes } = await sqs.send(
         new GetQueueAttributesCommand({ QueueUrl, AttributeNames: [...AttributeNames] }),
       )
