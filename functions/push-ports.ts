@@ -43,7 +43,10 @@ export function fromPushSpec<T>(state: StateStore, make: (spec: PushSpec) => T |
   }
 }
 
-/** The tables that take events, as the stored configuration has them now. */
-export function openTables(ports: PushFunctionPorts): () => Promise<PushTables> {
-  return fromPushSpec(ports.state, (spec) => createPushTables(declaredTables(spec), ports, MAX_AGE_MS))
+/** The tables that take events, as the stored configuration has them now, and whether sessions may create others. */
+export function openTables(ports: PushFunctionPorts): () => Promise<{ tables: PushTables; mayCreate: boolean }> {
+  return fromPushSpec(ports.state, (spec) => ({
+    tables: createPushTables(declaredTables(spec), ports, MAX_AGE_MS),
+    mayCreate: spec.create_tables ?? false,
+  }))
 }

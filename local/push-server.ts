@@ -8,12 +8,12 @@ import { asIngestError, IngestError } from '../shared/core/errors.ts'
 import type { Random } from '../shared/core/random.ts'
 import type { Authenticate, Principal } from '../shared/push/auth.ts'
 import { bearerOf } from '../shared/push/bearer.ts'
+import { tableFromBatch } from '../shared/push/first-batch.ts'
 import { defaultFlushLimits, type FlushLimits, VISIBILITY_MS } from '../shared/push/flush.ts'
 import { errorFrame, SUBPROTOCOL } from '../shared/push/frames.ts'
-import { newColumns } from '../shared/push/infer-columns.ts'
 import { defaultLimits, type PushLimits } from '../shared/push/payload.ts'
 import { createQuotas } from '../shared/push/quota.ts'
-import { type IngestBatch, type ReceivePorts, receive } from '../shared/push/receive.ts'
+import { type ReceivePorts, receive } from '../shared/push/receive.ts'
 import { createPushTables, type DeclaredTable } from '../shared/push/tables.ts'
 import type { Queue } from '../shared/queue/queue.ts'
 import type { StateStore } from '../shared/state/state-store.ts'
@@ -129,7 +129,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
     async receive(name, batch, { turn, create = false } = {}) {
       inFlightBytes += batch.body.length
       try {
-        const table = (await tables.open(name)) ?? (await createFrom(name, batch, create))
+        const table = (await tables.open(name)) ?? (await tableFromBatch(name, batch, create, { tables, limits }))
         return await receive(table, batch, receivePorts, turn)
       } finally {
         turn?.pass()
@@ -137,17 +137,6 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       }
     },
     isBehind: () => inFlightBytes > settings.inFlightBytes || queuedBytes > settings.backlogBytes,
-  }
-
-  /** The table of a session that may create it, with the columns of its first batch. */
-  async function createFrom(name: string, batch: IngestBatch, allowed: boolean) {
-    const columns = allowed ? newColumns(batch, { fields: [] }, limits) : []
-    if (columns.length === 0)
-      throw new IngestError(
-        'table.missing',
-        `there is no table ${name}, and the records have no columns to create it with, or may not`,
-      )
-    return await tables.create(name, { fields: columns })
   }
 
   const door = httpDoor(context, (request) => options.authenticate(bearerOf(request.headers)))

@@ -19,7 +19,7 @@ export const handler = observed(async (event: SQSEvent): Promise<SQSBatchRespons
     records,
     {
       ...ports,
-      tables: await tables(),
+      ...(await tables()),
       openFile: async (target) => tableFile(target, ports.storage.writer(target.path), createBatchWriter),
     },
     defaultFlushLimits,

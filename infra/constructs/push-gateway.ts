@@ -52,6 +52,9 @@ export class PushGateway extends Construct {
       autoDeploy: true,
       accessLogSettings: accessLog(logGroupOf(this, name, settings)),
     })
+    // Columns that changed, and the end of a connection, are told unasked.
+    stage.grantManagementApiAccess(props.receive.fn)
+    props.receive.fn.addEnvironment('CALLBACK_URL', stage.callbackUrl)
     if (settings.push.logRole) stage.node.addDependency(logRole(this))
 
     new CfnOutput(this, 'SocketUrl', { value: stage.url, description: 'Zerobus: where producers connect' })

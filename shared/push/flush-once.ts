@@ -32,13 +32,17 @@ export async function flushOnce(
     },
   }
   const flusher = createFlusher({ ...ports, queue }, limits)
-  const errors = await flusher.take(records)
-  const files = await flusher.finish('all')
-  await Promise.all(
-    files.map(async (file) => {
-      await announce(file, records, ports)
+  const errors: IngestError[] = []
+  let left = records
+  // What overlaps a file of the first round gets a file of its own; the commit sorts the two out.
+  for (let round = 1; round <= 2 && left.length > 0 && errors.length === 0; round++) {
+    errors.push(...(await flusher.take(left)))
+    for (const file of await flusher.finish('all')) {
+      await announce(file, left, ports)
+      flusher.settle(file)
       for (const receipt of file.receipts) handled.add(receipt)
-    }),
-  )
+    }
+    left = left.filter(({ receipt }) => !handled.has(receipt))
+  }
   return { handled, errors }
 }

@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { asIngestError, IngestError } from '../core/errors.ts'
 import type { StateStore } from '../state/state-store.ts'
-import { authorize, type Principal } from './auth.ts'
+import { authorize, may, type Principal } from './auth.ts'
+import { tableFromBatch } from './first-batch.ts'
 import {
   decodeText,
   encodings,
@@ -13,15 +14,19 @@ import {
 } from './frames.ts'
 import { noteBatch, type Progress, progressOf } from './noted-batches.ts'
 import { defaultLimits, type PushLimits } from './payload.ts'
+import type { Window } from './pressure.ts'
 import { type ReceivePorts, receive } from './receive.ts'
+import { chargeStored, enterStored, leaveStored } from './stored-quota.ts'
 import { beginSession, resumeSession, type SessionPorts } from './stored-sessions.ts'
 import { columnsOf, type PushTable, type PushTables } from './tables.ts'
 
 export interface GatewayPorts extends Omit<ReceivePorts, 'tables'>, SessionPorts {
-  /** The tables that take events now. */
-  tables(): Promise<PushTables>
-  /** What one session may have in flight. */
-  window: { bytes: number; records: number }
+  /** The tables that take events now, and whether sessions may create others. */
+  tables(): Promise<{ tables: PushTables; mayCreate: boolean }>
+  /** What one session may have in flight now. */
+  window(): Promise<Window>
+  /** Sends a frame that answers nothing. A connection that is gone is no error. */
+  tell(connectionId: string, frame: ServerFrame): Promise<void>
 }
 
 /**
@@ -31,19 +36,33 @@ export interface GatewayPorts extends Omit<ReceivePorts, 'tables'>, SessionPorts
 export const gatewayLimits: PushLimits = { ...defaultLimits, messageBytes: 32 << 10 }
 
 /** 16 messages: at a reply time of 50 ms that is 10 MB/s a connection before compression of the messages is counted. */
-export const gatewayWindow = { bytes: 512 << 10, records: 200_000 }
+export const gatewayWindow: Window = { bytes: 512 << 10, records: 200_000 }
 
 /** A connection that the gateway holds, as each of its messages brings it. */
 export interface GatewayConnection {
   id: string
   principal: Principal
+  connectedAtMs: number
 }
 
-const connectionEntry = z.object({ table: z.string(), session: z.string() })
+const connectionEntry = z.object({
+  table: z.string(),
+  session: z.string(),
+  subject: z.string(),
+  /** It may create its table. */
+  create: z.boolean(),
+  /** The columns it was told; 0 for none. */
+  schemaVersion: z.number(),
+})
 type OpenConnection = z.infer<typeof connectionEntry>
 
 /** A connection lives two hours at most. */
 const CONNECTION_TTL_MS = 3 * 3600_000
+/** API Gateway cuts after two hours, in the middle of whatever is under way: a producer is asked to leave before. */
+const MAX_AGE_MS = 110 * 60_000
+const DRAIN_MS = 30_000
+/** A quota is enforced by answering late; much later, the reply would cost more than the message. */
+const MAX_HOLD_MS = 5000
 /** Of each kind, remembered by one process. */
 const MAX_REMEMBERED = 10_000
 
@@ -64,7 +83,11 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
 
   async function answer(text: string, connection: GatewayConnection): Promise<ServerFrame> {
     const { frame, body } = decodeText(text)
+    const { expiresAtMs } = connection.principal
+    if (expiresAtMs !== undefined && expiresAtMs <= ports.clock.now())
+      throw new IngestError('push.unauthenticated', 'the token has expired; connect with a new one')
     if (frame.type === 'open') return open(frame, connection)
+    await drainWhenOld(connection)
     const opened = await connectionOf(connection.id)
     if (frame.type === 'ping') {
       const id = frame.id === undefined ? {} : { id: frame.id }
@@ -76,7 +99,7 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
         `the first frame must be open, and ${frame.type} waits for its answer`,
       )
     if (frame.type === 'close') return { type: 'closed', ...(await progress(opened)) }
-    return ingest(frame, body!, opened)
+    return ingest(frame, body!, opened, connection)
   }
 
   async function open(frame: OpenFrame, { id, principal }: GatewayConnection): Promise<ServerFrame> {
@@ -86,13 +109,15 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
         `got protocol version ${frame.v}, this server speaks ${PROTOCOL_VERSION}; upgrade the older side`,
       )
     authorize(principal, 'write', frame.table)
-    const table = await openTable(frame.table)
+    const create = frame.create === true && may(principal, 'create', frame.table)
+    const table = await openTable(frame.table, create)
     const { subject } = principal
     const stored =
       frame.session === undefined
         ? await beginSession(frame.table, subject, ports)
         : await resumeSession(frame.table, frame.session, subject, ports)
-    const opened = { table: frame.table, session: stored.id }
+    const schemaVersion = table?.newest.version ?? 0
+    const opened = { table: frame.table, session: stored.id, subject, create, schemaVersion }
     const known = await progress(opened)
     const durable = Math.max(known.durable, frame.durable ?? 0)
     // Acknowledged by a server that noted it elsewhere: from here on it counts as noted here.
@@ -100,6 +125,8 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
     const expiresAtMs = ports.clock.now() + CONNECTION_TTL_MS
     const written = await state.write([{ ...connectionKey(id), value: opened, expect: 'absent', expiresAtMs }])
     if (!written) throw new IngestError('push.frame_invalid', 'a connection has one session; open another connection')
+    // Known before it is counted, so that its end takes it from the count whatever happens in between.
+    await enterStored(principal, id, ports)
     remember(connections, id, opened)
     return {
       type: 'opened',
@@ -107,32 +134,60 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
       session: stored.id,
       durable,
       committed: known.committed,
-      schemaVersion: table.newest.version,
-      columns: columnsOf(table.newest.schema),
-      window: ports.window,
+      ...(table && { schemaVersion, columns: columnsOf(table.newest.schema) }),
+      window: await ports.window(),
       limits: ports.limits,
       encodings: [...encodings],
       binary: false,
     }
   }
 
-  async function ingest(frame: IngestFrame, body: Uint8Array, opened: OpenConnection): Promise<ServerFrame> {
+  async function ingest(
+    frame: IngestFrame,
+    body: Uint8Array,
+    opened: OpenConnection,
+    { id, principal }: GatewayConnection,
+  ): Promise<ServerFrame> {
     const { offset, count, encoding, schemaVersion } = frame
-    const table = await openTable(opened.table)
+    const holdMs = await chargeStored(principal, body.length, ports)
     const batch = { session: opened.session, offset, count, encoding, body }
+    const { tables } = await ports.tables()
+    const table =
+      (await openTable(opened.table, opened.create)) ??
+      (await tableFromBatch(opened.table, batch, opened.create, { tables, limits: ports.limits }))
     const versioned = schemaVersion === undefined ? batch : { ...batch, schemaVersion }
-    const receipt = await receive(table, versioned, { ...ports, tables: await ports.tables() })
+    const receipt = await receive(table, versioned, { ...ports, tables })
     await noteBatch(opened.session, offset, offset + count, ports)
+    const newest = (await tables.open(opened.table)) ?? table
+    if (newest.newest.version !== opened.schemaVersion) await tellSchema(id, opened, newest)
+    if (holdMs > 0) await ports.clock.sleep(Math.min(holdMs, MAX_HOLD_MS))
     const rejected = receipt.rejectedRanges.length > 0 && {
       rejectedRanges: receipt.rejectedRanges.map(([from, to]): [number, number] => [from, to]),
       rejected: [...receipt.rejected],
     }
-    return { type: 'ack', ...(await progress(opened)), ...rejected }
+    const window = holdMs > 0 ? { bytes: 0, records: 0 } : await ports.window()
+    return { type: 'ack', ...(await progress(opened)), ...rejected, window }
   }
 
-  async function openTable(name: string): Promise<PushTable> {
-    const table = await (await ports.tables()).open(name)
-    if (table) return table
+  /** Each process tells a connection once, so a producer may hear it more than once. */
+  async function tellSchema(id: string, opened: OpenConnection, { newest }: PushTable) {
+    remember(connections, id, { ...opened, schemaVersion: newest.version })
+    await ports.tell(id, { type: 'schema', schemaVersion: newest.version, columns: columnsOf(newest.schema) })
+  }
+
+  async function drainWhenOld({ id, principal, connectedAtMs }: GatewayConnection) {
+    const now = ports.clock.now()
+    const isOld = now - connectedAtMs > MAX_AGE_MS
+    if (!isOld && (principal.expiresAtMs ?? Number.POSITIVE_INFINITY) - now > DRAIN_MS) return
+    const reason = isOld ? 'the connection has reached its age limit' : 'the token expires'
+    await ports.tell(id, { type: 'drain', inMs: DRAIN_MS, reason })
+  }
+
+  /** @throws IngestError `push.not_permitted` (fix), with the words for a table that is not there and may not be made */
+  async function openTable(name: string, create: boolean): Promise<PushTable | undefined> {
+    const { tables, mayCreate } = await ports.tables()
+    const table = await tables.open(name)
+    if (table || (create && mayCreate)) return table
     throw new IngestError(
       'push.not_permitted',
       `this token may not write ${name}, or there is no such table; ask for a token with that right`,
@@ -169,6 +224,9 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
 
 /** Forgets a connection that has ended. */
 export async function removeConnection(id: string, state: StateStore): Promise<void> {
+  const entry = await state.read(connectionKey(id))
+  if (!entry) return
+  await leaveStored(connectionEntry.parse(entry.value).subject, id, state)
   await state.write([{ ...connectionKey(id), remove: true, expect: 'any' }])
 }
 

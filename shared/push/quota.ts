@@ -50,7 +50,8 @@ export function createQuotas(clock: Clock): Quotas {
   }
 }
 
-function debtAt(use: { debtBytes: number; atMs: number }, principal: Principal, nowMs: number): number {
+/** What is left of a debt after it was paid off at the rate of the quota. */
+export function debtAt(use: { debtBytes: number; atMs: number }, principal: Principal, nowMs: number): number {
   const paid = ((nowMs - use.atMs) / 1000) * (principal.quota.bytesPerSecond ?? Number.POSITIVE_INFINITY)
   return Math.max(0, use.debtBytes - (Number.isNaN(paid) ? 0 : paid))
 }

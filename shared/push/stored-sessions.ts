@@ -35,11 +35,14 @@ export interface SessionPorts {
 
 /** Begins a session: nothing of it is durable yet. */
 export async function beginSession(table: string, subject: string, ports: SessionPorts): Promise<StoredSession> {
-  const id = randomBytes(18).toString('base64url')
-  await ports.state.write([
-    { ...sessionKey(table, id), value: { subject, durable: 0 }, expect: 'absent', ...lifetime(ports.clock) },
-  ])
-  return { id, durable: 0, committed: 0 }
+  for (;;) {
+    const id = randomBytes(18).toString('base64url')
+    const written = await ports.state.write([
+      { ...sessionKey(table, id), value: { subject, durable: 0 }, expect: 'absent', ...lifetime(ports.clock) },
+    ])
+    // A producer must never be told a session that is not stored: it could not resume it.
+    if (written) return { id, durable: 0, committed: 0 }
+  }
 }
 
 /**

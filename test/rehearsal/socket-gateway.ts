@@ -178,7 +178,7 @@ export async function startGateway(routes: Routes, limits: GatewayLimits = gatew
     return {
       connectionId,
       stage: 'v1',
-      domainName: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+      domainName: `127.0.0.1:${port}`,
       requestId: randomUUID(),
       requestTimeEpoch: Date.now(),
       connectedAt: connections.get(connectionId)?.connectedAt ?? Date.now(),

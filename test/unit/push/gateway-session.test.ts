@@ -1,0 +1,194 @@
+import { expect, test } from '@jest/globals'
+import type { Principal } from '../../../shared/push/auth.ts'
+import type { ServerFrame } from '../../../shared/push/frames.ts'
+import {
+  createGatewaySessions,
+  gatewayLimits,
+  gatewayWindow,
+  removeConnection,
+} from '../../../shared/push/gateway-session.ts'
+import { pressureOf } from '../../../shared/push/pressure.ts'
+import { createPushTables } from '../../../shared/push/tables.ts'
+import { validateRows } from '../../../shared/push/validate.ts'
+import { memoryQueue } from '../../../shared/queue/memory.ts'
+import { memoryState } from '../../../shared/state/memory.ts'
+import { memoryStorage } from '../../../shared/storage/memory.ts'
+import { column, seededRandom } from '../../support/delta.ts'
+import { CLICKS, clicks, handClock, rowsText } from '../../support/push.ts'
+import { pushFunctions } from '../../support/push-functions.ts'
+
+const producer: Principal = { subject: 'token:a', grants: [{ tables: ['*'], actions: ['write', 'create'] }], quota: {} }
+
+function world() {
+  const clock = handClock()
+  const ports = {
+    clock,
+    storage: memoryStorage(),
+    state: memoryState({ clock }),
+    queue: memoryQueue({ clock }),
+    flushed: memoryQueue({ clock }),
+  }
+  const told: ServerFrame[] = []
+  /** One of the processes that messages of a connection reach. */
+  const process = (seed: number) => {
+    const tables = createPushTables([clicks], { ...ports, random: seededRandom(seed) }, 0)
+    return createGatewaySessions({
+      ...ports,
+      tables: async () => ({ tables, mayCreate: true }),
+      validate: async (input) => validateRows(input),
+      limits: gatewayLimits,
+      window: pressureOf(ports, gatewayWindow, 10),
+      tell: async (_id, frame) => void told.push(frame),
+    })
+  }
+  const connection = (id: string, principal = producer) => ({ id, principal, connectedAtMs: clock.now() })
+  return { ports, clock, told, process, connection }
+}
+
+const open = (more = {}) => JSON.stringify({ type: 'open', v: 1, table: CLICKS, ...more })
+const ingest = (from: number, to: number, session = 'a') =>
+  JSON.stringify({
+    type: 'ingest',
+    offset: from,
+    count: to - from,
+    encoding: 'none',
+    rows: Buffer.from(rowsText(session, from, to)).toString(),
+  })
+
+test('messages of one session may reach any process: each ack says how far the session is without a gap', async () => {
+  const { process, connection } = world()
+  const [first, second, third] = [process(1), process(2), process(3)]
+  const c = connection('c1')
+
+  const opened = await first.answer(open(), c)
+  const later = await second.answer(ingest(3, 5), c)
+  const earlier = await third.answer(ingest(0, 3), c)
+
+  expect(opened).toMatchObject({ type: 'opened', durable: 0, binary: false, limits: { messageBytes: 32_768 } })
+  expect(later).toMatchObject({ type: 'ack', durable: 0 })
+  expect(earlier).toMatchObject({ type: 'ack', durable: 5, committed: 0 })
+})
+
+test('a session goes on after its last acknowledged record on another connection, and its rows are in the table once', async () => {
+  const { ports, process, connection } = world()
+  const { session } = (await process(1).answer(open(), connection('c1'))) as { session: string }
+  await process(1).answer(ingest(0, 4), connection('c1'))
+
+  const resumed = await process(2).answer(open({ session }), connection('c2'))
+  await process(2).answer(ingest(2, 6), connection('c2'))
+  await pushFunctions(ports, 7).flush()
+  await pushFunctions(ports, 8).commit()
+
+  expect(resumed).toMatchObject({ session, durable: 4 })
+  expect(await process(3).answer('{"type":"ping","id":1}', connection('c2'))).toEqual({
+    type: 'pong',
+    id: 1,
+    durable: 6,
+    committed: 6,
+  })
+  expect(await process(3).answer('{"type":"close"}', connection('c2'))).toMatchObject({ type: 'closed', committed: 6 })
+})
+
+test('what a producer says was acknowledged elsewhere counts from then on', async () => {
+  const { process, connection } = world()
+  const { session } = (await process(1).answer(open(), connection('c1'))) as { session: string }
+
+  const resumed = await process(2).answer(open({ session, durable: 3 }), connection('c2'))
+
+  expect(resumed).toMatchObject({ durable: 3 })
+  expect(await process(3).answer(ingest(3, 4), connection('c2'))).toMatchObject({ durable: 4 })
+})
+
+test('the window shrinks as the queue fills, and is whole again when it is empty', async () => {
+  const { ports, clock, process, connection } = world()
+  const server = process(1)
+  await server.answer(open(), connection('c1'))
+  for (let i = 0; i < 9; i++) await server.answer(ingest(i, i + 1), connection('c1'))
+  clock.forward(5000)
+
+  const full = await server.answer(ingest(9, 10), connection('c1'))
+  await pushFunctions(ports, 7).flush()
+  clock.forward(5000)
+  const empty = await server.answer(ingest(10, 11), connection('c1'))
+
+  expect(full).toMatchObject({ window: { bytes: 0 } })
+  expect((empty as { window: { bytes: number } }).window.bytes).toBeGreaterThan(gatewayWindow.bytes / 2)
+})
+
+test('a token over its quota of bytes is answered late, and may have one batch in flight', async () => {
+  const { clock, process, connection } = world()
+  const slow = { ...producer, quota: { bytesPerSecond: 100 } }
+  await process(1).answer(open(), connection('c1', slow))
+  const startMs = clock.now()
+
+  const ack = await process(2).answer(ingest(0, 20), connection('c1', slow))
+
+  expect(ack).toMatchObject({ type: 'ack', durable: 20, window: { bytes: 0, records: 0 } })
+  expect(clock.now() - startMs).toBeGreaterThan(1000)
+})
+
+test('a token opens as many sessions as it may, counted over all processes, and a closed one makes room', async () => {
+  const { ports, process, connection } = world()
+  const one = { ...producer, quota: { sessions: 1 } }
+  await process(1).answer(open(), connection('c1', one))
+
+  const second = await process(2).answer(open(), connection('c2', one))
+  await removeConnection('c2', ports.state)
+  await removeConnection('c1', ports.state)
+  const third = await process(3).answer(open(), connection('c3', one))
+
+  expect(second).toMatchObject({ type: 'error', code: 'push.quota_exceeded', retryable: true })
+  expect(third).toMatchObject({ type: 'opened' })
+})
+
+test('an old connection and an ending token are told to drain; an ended token is refused', async () => {
+  const { clock, told, process, connection } = world()
+  const old = connection('c1')
+  await process(1).answer(open(), old)
+  clock.forward(111 * 60_000)
+
+  await process(1).answer(ingest(0, 1), old)
+  const expiresAtMs = clock.now() + 10_000
+  await process(1).answer('{"type":"ping"}', connection('c2', { ...producer, expiresAtMs }))
+  clock.forward(10_000)
+  const refused = await process(1).answer('{"type":"ping"}', connection('c2', { ...producer, expiresAtMs }))
+
+  expect(told).toEqual([
+    { type: 'drain', inMs: 30_000, reason: 'the connection has reached its age limit' },
+    { type: 'drain', inMs: 30_000, reason: 'the token expires' },
+  ])
+  expect(refused).toMatchObject({ type: 'error', code: 'push.unauthenticated' })
+})
+
+test('columns that were added are told to a producer that knows the old ones', async () => {
+  const { ports, told, process, connection } = world()
+  await process(1).answer(open(), connection('c1'))
+  const tables = createPushTables([clicks], { ...ports, random: seededRandom(50) }, 0)
+  await tables.addColumns((await tables.open(CLICKS))!, [column('extra', 'long')])
+
+  await process(2).answer(ingest(0, 1), connection('c1'))
+
+  expect(told).toMatchObject([{ type: 'schema', schemaVersion: 2 }])
+})
+
+test('a session that may, creates its table from its first records', async () => {
+  const { process, connection } = world()
+  const other = open({ table: 'main.events.fresh', create: true })
+
+  const opened = await process(1).answer(other, connection('c1'))
+  const ack = await process(2).answer(ingest(0, 2), connection('c1'))
+
+  expect(opened).not.toHaveProperty('columns')
+  expect(ack).toMatchObject({ type: 'ack', durable: 2 })
+})
+
+test.each([
+  ['no open before it', ingest(0, 1), 'push.frame_invalid'],
+  ['another version', JSON.stringify({ type: 'open', v: 2, table: CLICKS }), 'push.version_unsupported'],
+  ['no such table', open({ table: 'main.no.table' }), 'push.not_permitted'],
+  ['a session of somebody else', open({ session: 'somebody-elses' }), 'push.session_unknown'],
+])('%s is answered by an error', async (_name, text, code) => {
+  const { process, connection } = world()
+
+  expect(await process(1).answer(text, connection('c1'))).toMatchObject({ type: 'error', code, retryable: false })
+})
