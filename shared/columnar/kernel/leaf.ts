@@ -1,6 +1,6 @@
 import { alloc, allocZeroed, resize } from './memory'
-import { BOOLEAN, BYTE, DATE, DECIMAL, DOUBLE, FLOAT, INTEGER, SHORT, State, STRING } from './state'
-import { dictionaryBytes, dictionaryWord, forgetEntries, newDictionary } from './dictionary'
+import { BOOLEAN, DECIMAL, State } from './state'
+import { newDictionary } from './dictionary'
 
 /** Levels held for one page at most. */
 export const PAGE_VALUES = 32768
@@ -27,23 +27,20 @@ export const PAGE_VALUES = 32768
   levelRoom: i32
   definitions: usize
   repetitions: usize
-  /** The record with which the page begins, and how many records have begun on it. */
+  /** The record with which the page begins, and the one whose levels come next. */
   firstRow: i32
-  rows: i32
+  nextRow: i32
 
-  /** Values of the page: PLAIN bytes [values, values + size), or indexes into the dictionary. */
+  /** Values of the page: PLAIN bytes [values, values + size). */
   count: i32
   size: i32
   /** Writing beyond `limit` asks for room; it is the lesser of the buffer's size and the page's. */
   limit: i32
   room: i32
   values: usize
-  indexes: usize
-  indexRoom: i32
 
-  /** Dictionary of the chunk: its PLAIN bytes, where each entry begins, and a table of (hash, index + 1). */
+  /** Dictionary of the chunk, unless it was given up: see dictionary.ts. */
   encoded: bool
-  giveUp: bool
   entries: i32
   entryBytes: i32
   entryRoom: i32
@@ -60,8 +57,6 @@ export const PAGE_VALUES = 32768
   markLevels: i32
   markCount: i32
   markSize: i32
-  markEntries: i32
-  markEntryBytes: i32
 
   /** Statistics of the chunk: see statistics.ts. */
   hasStats: bool
@@ -115,13 +110,13 @@ export function openLeaf(l: Leaf): void {
 
 /** Adds the levels of the records on this page, up to the one being read, that did not reach the leaf. */
 export function catchUp(l: Leaf): void {
-  const missing = State.row - l.firstRow - l.rows
+  const missing = State.row - l.nextRow
   if (missing <= 0) return
   while (l.levels + missing > l.levelRoom) growLevels(l)
   if (l.maxDefinition) memory.fill(l.definitions + l.levels, 0, missing)
   if (l.maxRepetition) memory.fill(l.repetitions + l.levels, 0, missing)
   l.levels += missing
-  l.rows += missing
+  l.nextRow = State.row
 }
 
 function growLevels(l: Leaf): void {
@@ -135,13 +130,12 @@ function growLevels(l: Leaf): void {
 /** Adds one level pair. `definition` at its maximum announces a value. */
 @inline export function addLevel(l: Leaf, repetition: i32, definition: i32): void {
   if (repetition == 0) {
-    if (l.rows != State.row - l.firstRow) catchUp(l)
-    l.rows++
+    const row = State.row
+    if (l.nextRow != row) catchUp(l)
+    l.nextRow = row + 1
     l.markLevels = l.levels
     l.markCount = l.count
     l.markSize = l.size
-    l.markEntries = l.entries
-    l.markEntryBytes = l.entryBytes
   }
   const n = l.levels
   if (n >= l.levelRoom) growLevels(l)
@@ -152,14 +146,11 @@ function growLevels(l: Leaf): void {
 
 /** Takes back what the record being read has added. */
 export function undoRecord(l: Leaf): void {
-  if (l.rows <= State.row - l.firstRow) return
-  l.rows--
+  if (l.nextRow <= State.row) return
+  l.nextRow = State.row
   l.levels = l.markLevels
   l.count = l.markCount
   l.size = l.markSize
-  if (l.entries > l.markEntries) forgetEntries(l, l.markEntries)
-  l.entryBytes = l.markEntryBytes
-  l.giveUp = false
   l.limit = min(l.room, State.pageBytes)
 }
 
@@ -180,7 +171,6 @@ function growValues(l: Leaf, more: i32): void {
 
 /** Adds a number of four or eight bytes. */
 @inline export function addWord(l: Leaf, bits: i64): void {
-  if (l.encoded) return dictionaryWord(l, bits)
   roomForValue(l, 8)
   const at = l.values + l.size
   if (l.width == 4) store<i32>(at, <i32>bits)
@@ -198,7 +188,6 @@ function growValues(l: Leaf, more: i32): void {
 
 /** Adds a string or bytes. At least 16 bytes behind them can be read. */
 @inline export function addBytes(l: Leaf, p: usize, length: i32): void {
-  if (l.encoded) return dictionaryBytes(l, p, length)
   roomForValue(l, length + 4)
   const at = l.values + l.size
   store<i32>(at, length)
@@ -228,26 +217,4 @@ export function addWideDecimal(l: Leaf, high: u64, low: u64): void {
   }
   l.size += width
   l.count++
-}
-
-/** After this many bytes a dictionary is given up whatever it saves; readers hold it in memory. */
-export const DICTIONARY_BYTES = 1 << 20
-
-/** Turns the open page into PLAIN: its dictionary did not pay. Earlier pages of the chunk keep it. */
-export function leaveDictionary(l: Leaf): void {
-  const count = l.count
-  l.encoded = false
-  l.giveUp = false
-  l.size = 0
-  l.count = 0
-  for (let i = 0; i < count; i++) {
-    const entry = load<i32>(l.indexes + 4 * i)
-    if (l.width) {
-      const at = l.entryData + entry * l.width
-      addWord(l, l.width == 4 ? <i64>load<i32>(at) : load<i64>(at))
-    } else {
-      const at = l.entryData + load<i32>(l.offsets + 4 * entry)
-      addBytes(l, at + 4, load<i32>(at))
-    }
-  }
 }

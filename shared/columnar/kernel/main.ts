@@ -1,5 +1,5 @@
 import { initDoubles } from './doubles'
-import { clearDictionary } from './dictionary'
+import { clearDictionary, openIndexes } from './dictionary'
 import { feedInput, Input, openInput, reserveInput } from './input'
 import { openJson, readJson } from './json'
 import { openCsv, readCsv, restartCsv } from './csv'
@@ -50,6 +50,7 @@ export function open(
   Records.read = 0
   Records.rescueColumn = null
   openInput()
+  openIndexes()
   openKeys()
   openRescue()
   Records.maxBytes = maxRecordBytes
@@ -193,7 +194,7 @@ export function openBytes(): i32 {
   let bytes = 0
   for (let i = 0; i < Nodes.leafCount; i++) {
     const l = leafAt(i)
-    bytes += l.encoded ? l.count * 2 + l.entryBytes : l.size
+    bytes += l.size + l.entryBytes
   }
   return bytes
 }
@@ -255,6 +256,7 @@ export function newChunk(leaf: i32): void {
   clearStatistics(l)
   l.written = 0
   l.firstRow = 0
+  l.nextRow = 0
 }
 
 /** Begins a new row group: all its chunks must be new. */

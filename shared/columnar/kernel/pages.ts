@@ -1,6 +1,6 @@
 import { alloc, free } from './memory'
-import { catchUp, leaveDictionary, Leaf, PAGE_VALUES } from './leaf'
-import { leafAt } from './node'
+import { encodeValues, Indexes } from './dictionary'
+import { catchUp, Leaf, PAGE_VALUES } from './leaf'
 import { bitWidth, hybridBound, putIndexes, putLevels } from './levels'
 import { foldValues } from './statistics'
 import { BOOLEAN, State } from './state'
@@ -25,7 +25,6 @@ export function roomForBody(bytes: i32): void {
 
 /** Whether the leaf's open page must be written before the next record. */
 export function isPageDue(l: Leaf): bool {
-  if (l.giveUp) leaveDictionary(l)
   return l.size > State.pageBytes || l.levels >= PAGE_VALUES || State.row - l.firstRow >= PAGE_VALUES
 }
 
@@ -36,23 +35,24 @@ export function isPageDue(l: Leaf): bool {
 export function encodePage(l: Leaf): i32 {
   catchUp(l)
   const n = l.levels
+  const encoded = l.encoded && encodeValues(l)
   const levelBytes = hybridBound(n, 8)
-  roomForBody(2 * levelBytes + (l.encoded ? hybridBound(l.count, 32) : l.size) + 64)
+  roomForBody(2 * levelBytes + (encoded ? hybridBound(l.count, 32) : l.size) + 64)
   let to = Page.body
   if (l.maxRepetition) to = putLevelBlock(to, l.repetitions, n, l.maxRepetition)
   if (l.maxDefinition) to = putLevelBlock(to, l.definitions, n, l.maxDefinition)
   Page.values = n
   Page.encoding = PLAIN
-  if (l.encoded && l.count) {
+  if (encoded) {
     Page.encoding = RLE_DICTIONARY
     const width = max(bitWidth(l.entries - 1), 1)
     store<u8>(to++, width)
-    to = putIndexes(to, l.indexes, l.count, width)
+    to = putIndexes(to, Indexes.at, l.count, width)
     l.dictionaryPages++
   } else if (l.type == BOOLEAN) {
     foldValues(l, l.values, l.count)
     to = packBits(to, l.values, l.count)
-  } else if (!l.encoded) {
+  } else {
     foldValues(l, l.values, l.count)
     memory.copy(to, l.values, l.size)
     to += l.size
@@ -62,7 +62,6 @@ export function encodePage(l: Leaf): i32 {
   l.levels = 0
   l.count = 0
   l.size = 0
-  l.rows = 0
   l.firstRow = State.row
   l.limit = min(l.room, State.pageBytes)
   return <i32>(to - Page.body)

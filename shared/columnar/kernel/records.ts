@@ -3,7 +3,6 @@ import { undoRecord } from './leaf'
 import { Check, Write, writes } from './leaf-values'
 import { clearKeys } from './map-keys'
 import { leafAt, Node, Nodes } from './node'
-import { PAGE_VALUES } from './leaf'
 import { clearRescue, writeRescued } from './rescue'
 import { fail, GOT_INVALID_UTF8, GOT_LARGE_RECORD, MALFORMED, State, TOO_LARGE } from './state'
 
@@ -24,6 +23,12 @@ declare function rejected(
 export const NEEDS_INPUT = 0
 export const NEEDS_SERVICE = 1
 
+/**
+ * After this many records the host looks whether the row group is full, though no page is: a table of many columns
+ * can hold it all in open pages. A leaf that gets no values fills its page with levels all the same.
+ */
+const SERVICE_ROWS = 4096
+
 export abstract class Records {
   /** Records read so far, good and bad. */
   static read: f64 = 0
@@ -40,8 +45,7 @@ export abstract class Records {
   }
   State.row++
   Records.read++
-  // A leaf that gets no values fills its page with levels all the same.
-  if (writes<W>()) if ((State.row & (PAGE_VALUES - 1)) == 0) State.due = true
+  if (writes<W>()) if ((State.row & (SERVICE_ROWS - 1)) == 0) State.due = true
 }
 
 /** Clears what the last record has left behind. */
