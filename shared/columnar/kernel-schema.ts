@@ -1,6 +1,6 @@
 import { invariant } from '../core/errors.ts'
 import type { Field, LogicalType, Schema } from '../schema/types.ts'
-import type { Kernel } from './kernel.ts'
+import { address, type Kernel } from './kernel.ts'
 
 /** The order is the one of kernel/state.ts. */
 const leafTypes = [
@@ -161,7 +161,7 @@ export function declareNodes(kernel: Kernel, root: SchemaNode, writes: boolean) 
     const name = Buffer.from(`${node.name}"${JSON.stringify(node.name).slice(1, -1)}"`)
     const nameLength = Buffer.byteLength(node.name)
     const at = kernel.alloc(name.length)
-    new Uint8Array(kernel.memory.buffer).set(name, at)
+    new Uint8Array(kernel.memory.buffer).set(name, address(at))
     const kind = kinds[container ? type.kind : 'leaf']
     const escapedLength = name.length - nameLength - 2
     const { id, present, repetition } = node

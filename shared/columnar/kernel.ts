@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
 
-/** What the compiled kernel exports (kernel/main.ts): pointers, lengths, and numbers of nodes and leaves. */
+/**
+ * What the compiled kernel exports (kernel/main.ts): pointers, lengths, and numbers of nodes and leaves. A pointer
+ * beyond 2 GiB arrives as a negative number: `address` makes it an address again.
+ */
 export interface KernelExports {
   memory: WebAssembly.Memory
   open(
@@ -77,6 +80,9 @@ export interface KernelExports {
   statistics(leaf: number): number
 }
 
+/** Where a pointer of the kernel points to in its memory. */
+export const address = (pointer: number): number => pointer >>> 0
+
 /** What a parser returns when pages must be written before it can go on. */
 export const NEEDS_SERVICE = 1
 
@@ -124,8 +130,8 @@ const ignore: OnRejected = () => {}
 function instantiate(): Kernel {
   compiled ??= new WebAssembly.Module(readFileSync(new URL('./kernel.wasm', import.meta.url)))
   const host = {
-    parseDouble: (at: number, length: number) => Number(latin1(memory(), at, length)),
-    powersOfFive: (at: number) => new BigUint64Array(memory(), at, powers().length).set(powers()),
+    parseDouble: (at: number, length: number) => Number(latin1(memory(), address(at), length)),
+    powersOfFive: (at: number) => new BigUint64Array(memory(), address(at), powers().length).set(powers()),
     rejected: (...details: Parameters<OnRejected>) => kernel.onRejected(...details),
   }
   const env = {

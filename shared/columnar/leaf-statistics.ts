@@ -1,5 +1,5 @@
 import type { LeafStats } from './batch-writer.ts'
-import type { Kernel } from './kernel.ts'
+import { address, type Kernel } from './kernel.ts'
 import type { LeafNode } from './kernel-schema.ts'
 
 /** Bytes of a string's bounds that are kept in the file and in `LeafStats`. */
@@ -24,7 +24,7 @@ export interface ChunkStatistics {
 
 /** Reads the statistics of a leaf's open chunk out of the kernel. */
 export function readStatistics(kernel: Kernel, leaf: number, node: LeafNode): ChunkStatistics {
-  const at = kernel.statistics(leaf)
+  const at = address(kernel.statistics(leaf))
   const memory = kernel.memory.buffer
   const view = new DataView(memory, at, 80)
   const sawNaN = view.getInt32(4, true) !== 0

@@ -12,7 +12,7 @@ import {
   RLE_DICTIONARY,
   type RowGroup,
 } from './footer.ts'
-import { type Kernel, NEEDS_SERVICE, releaseKernel } from './kernel.ts'
+import { address, type Kernel, NEEDS_SERVICE, releaseKernel } from './kernel.ts'
 import { type LeafNode, leavesOf, type SchemaNode, schemaTree } from './kernel-schema.ts'
 import { mergeStatistics, readStatistics } from './leaf-statistics.ts'
 import { feedPiece, openKernel, PIECE_BYTES } from './open-kernel.ts'
@@ -195,9 +195,9 @@ export class ParquetWriter implements BatchWriter {
     const kernel = this.#open
     if (this.#codec === 'snappy') {
       const bytes = kernel.compress(rawBytes)
-      return Buffer.from(new Uint8Array(kernel.memory.buffer, kernel.compressedAt(), bytes))
+      return Buffer.from(new Uint8Array(kernel.memory.buffer, address(kernel.compressedAt()), bytes))
     }
-    const page = new Uint8Array(kernel.memory.buffer, kernel.pageAt(), rawBytes)
+    const page = new Uint8Array(kernel.memory.buffer, address(kernel.pageAt()), rawBytes)
     if (this.#codec === 'zstd') return zstdCompressSync(page, { params: { [zlib.ZSTD_c_compressionLevel]: 1 } })
     return this.#codec === 'gzip' ? gzipSync(page, { level: 6 }) : page.slice()
   }

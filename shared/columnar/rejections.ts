@@ -1,5 +1,5 @@
 import type { Rejection } from './batch-writer.ts'
-import type { Kernel } from './kernel.ts'
+import { address, type Kernel } from './kernel.ts'
 import { type SchemaNode, typeName } from './kernel-schema.ts'
 
 /** The order is the one of kernel/state.ts. */
@@ -53,13 +53,13 @@ export function rejectionReader(kernel: Kernel, nodes: readonly SchemaNode[], ma
   ): Rejection => {
     const node = nodes[nodeId]!
     const code = rejectionCodes[codeNumber - 1]!
-    const offset = kernel.inputBase() - kernel.inputAt()
+    const offset = kernel.inputBase() - address(kernel.inputAt())
     const unknown = code === 'unknown_field'
-    const name = unknown ? Buffer.from(kernel.memory.buffer, key, keyLength).toString() : ''
+    const name = unknown ? Buffer.from(kernel.memory.buffer, address(key), keyLength).toString() : ''
     return {
       record,
-      start: start + offset,
-      end: end + offset,
+      start: address(start) + offset,
+      end: address(end) + offset,
       column: code === 'malformed' ? '' : unknown && node.path ? `${node.path}.${name}` : node.path + name,
       code,
       got: kinds[got]!,

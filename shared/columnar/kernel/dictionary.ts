@@ -5,7 +5,7 @@ import { copyBytes, Leaf, PAGE_VALUES } from './leaf'
 /**
  * RLE_DICTIONARY (Parquet format, "Dictionary Encoding"). A page's values are collected as PLAIN bytes and looked up
  * when the page ends, column by column: the table stays in the cache and one lookup does not wait for the other.
- * Looking up each value as it comes took 1.5 times as long for a whole file of lineitem.
+ * With each value looked up as it came, a file took 1.3 times as long from COPY text and 1.6 times in a wide table.
  */
 
 /**

@@ -74,7 +74,8 @@ export function mismatch(node: Node, p: usize): usize {
   return end
 }
 
-function readVariant<W>(node: Node, p: usize, repetition: i32): usize {
+/** Any JSON value at `p`, null too, as its text. */
+export function readVariant<W>(node: Node, p: usize, repetition: i32): usize {
   const end = skipValue(p)
   if (State.failed) return end
   if (writes<W>()) {

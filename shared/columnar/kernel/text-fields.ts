@@ -1,7 +1,7 @@
 import { decodeBase64, decodeHex } from './binary'
 import { readValue, addNull } from './json-values'
 import { addBytes, addLevel } from './leaf'
-import { putBinary, putBoolean, putNumber, readDateText, readNonFinite, readTimestampText, writes } from './leaf-values'
+import { putBinary, putBoolean, putNumber, readDateText, readNonFinite, readTimestampText, readVariant, writes } from './leaf-values'
 import { space, Text } from './lexer'
 import { childOf, LEAF, LIST, Node } from './node'
 import { Num, readNumber } from './numbers'
@@ -21,15 +21,18 @@ export function readNullField<W>(node: Node): void {
  */
 export function readField<W>(node: Node, p: usize, end: usize): void {
   if (node.kind == LEAF) {
-    if (node.leaf.type == S.VARIANT) readJsonField<W>(node, p, end)
+    if (node.leaf.type == S.VARIANT) readJsonField<W>(node, p, end, 0)
     else readLeafText<W>(node, p, end, 0)
   } else if (node.kind == LIST && childOf(node, 0).kind == LEAF && load<u8>(end - 1) == 0x7d) {
     readArray<W>(node, p, end)
-  } else readJsonField<W>(node, p, end)
+  } else readJsonField<W>(node, p, end, 0)
 }
 
-/** JSON inside a field. It is copied first: the escapes in it are resolved where the field itself may be. */
-function readJsonField<W>(node: Node, p: usize, end: usize): void {
+/**
+ * JSON inside a field. It is copied first: the escapes in it are resolved where the field itself may be. A variant that
+ * is `null` is that text: the field has a null of its own.
+ */
+function readJsonField<W>(node: Node, p: usize, end: usize, repetition: i32): void {
   const length = end - p
   const from = Text.inner
   memory.copy(from, p, length)
@@ -39,7 +42,8 @@ function readJsonField<W>(node: Node, p: usize, end: usize): void {
   State.end = from + length
   State.multiline = true
   const start = space(from)
-  const stop = space(readValue<W>(node, start, 0, 0))
+  const variant = node.kind == LEAF && node.leaf.type == S.VARIANT
+  const stop = space(variant ? readVariant<W>(node, start, repetition) : readValue<W>(node, start, repetition, 0))
   if (!State.failed && stop != State.end) fail(S.WRONG_TYPE, p, node.id, S.GOT_STRING)
   // The field, not the record, is ill-formed: the record still has the right fields.
   if (State.failed == S.MALFORMED) {
@@ -53,7 +57,7 @@ function readJsonField<W>(node: Node, p: usize, end: usize): void {
 export function readLeafText<W>(node: Node, p: usize, end: usize, repetition: i32): void {
   const leaf = node.leaf
   const type = leaf.type
-  if (type == S.STRING || type == S.VARIANT) {
+  if (type == S.STRING) {
     if (writes<W>()) {
       addLevel(leaf, repetition, node.present)
       addBytes(leaf, p, <i32>(end - p))
@@ -139,7 +143,8 @@ function readArray<W>(node: Node, p: usize, end: usize): void {
     if (!quoted && p - start == 4 && (load<u32>(start) | 0x20202020) == 0x6c6c756e) {
       if (element.required) fail(S.MISSING, p, element.id, S.GOT_NULL)
       else if (writes<W>()) addNull(element, repetition, node.present + 1)
-    } else readLeafText<W>(element, Text.inner, to, repetition)
+    } else if (element.leaf.type == S.VARIANT) readJsonField<W>(element, Text.inner, to, repetition)
+    else readLeafText<W>(element, Text.inner, to, repetition)
     repetition = node.repetition
     const c = load<u8>(p)
     if (c == 0x7d && p == end - 1) return

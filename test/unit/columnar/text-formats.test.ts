@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals'
 import { parquetReadObjects } from 'hyparquet'
 import { type BatchOptions, createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
 import type { Field, LogicalType } from '../../../shared/schema/types.ts'
+import { readHyparquet, writeFile } from '../../support/columnar.ts'
 
 const field = (name: string, type: LogicalType, nullable = true): Field => ({ name, type, nullable })
 const list: LogicalType = { kind: 'array', element: { kind: 'string' }, containsNull: true }
@@ -82,11 +83,34 @@ test('COPY text becomes rows, wherever chunks end', async () => {
 })
 
 test.each([
+  ['appendCopy', 'null\tnull\t{null,"null",1}\n\\N\tnull\t\\N\n'],
+  ['appendCsv', 'null,null,"{null,""null"",1}"\n,null,\n'],
+] as const)('with %s, a variant that is JSON null is no missing value', async (format, text) => {
+  const variant = { kind: 'variant' } as const
+  const schema = {
+    fields: [
+      field('any', variant),
+      field('required', variant, false),
+      field('list', { kind: 'array', element: variant, containsNull: true }),
+    ],
+  }
+
+  const { bytes, rejections } = writeFile(schema, [text], {}, format)
+
+  expect(rejections).toEqual([])
+  expect(await readHyparquet(schema, bytes)).toEqual([
+    ['null', 'null', [null, 'null', '1']],
+    [null, 'null', null],
+  ])
+})
+
+test.each([
   ['1\t\\N\t\\N\t\\N\t\\N\tinfinity\t\\N\t\\N\t\\N\t\\N', 'day', 'out_of_range'],
   ['1\t\\N\t\\N\t\\N\t\\N\t\\N\t-infinity\t\\N\t\\N\t\\N', 'at', 'out_of_range'],
   ['1\t\\N\tNaN\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N', 'amount', 'out_of_range'],
   ['1\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t{{a}}\t\\N', 'tags[]', 'wrong_type'],
   ['1\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t{"a"\t\\N\t\\N', 'any', 'wrong_type'],
+  ['1\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\tnul\t\\N\t\\N', 'any', 'wrong_type'],
   ['1\tmaybe\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N', 'flag', 'wrong_type'],
   ['\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N\t\\N', 'id', 'missing'],
   ['1\t\\N', '', 'malformed'],
