@@ -1,24 +1,9 @@
 import { invariant } from '../core/errors.ts'
-import type { Field, LogicalType, Schema } from '../schema/types.ts'
+import { type Field, type LogicalType, primitiveKinds, type Schema } from '../schema/types.ts'
 import { address, type Kernel } from './kernel.ts'
 
 /** The order is the one of kernel/state.ts. */
-const leafTypes = [
-  'boolean',
-  'byte',
-  'short',
-  'integer',
-  'long',
-  'float',
-  'double',
-  'string',
-  'binary',
-  'date',
-  'timestamp',
-  'timestamp_ntz',
-  'variant',
-  'decimal',
-] as const
+const leafTypes: readonly string[] = [...primitiveKinds.filter((kind) => kind !== 'void'), 'decimal']
 
 type LeafType = Exclude<LogicalType, { kind: 'struct' } | { kind: 'array' } | { kind: 'map' }>
 
@@ -167,7 +152,7 @@ export function declareNodes(kernel: Kernel, root: SchemaNode, writes: boolean) 
     const { id, present, repetition } = node
     kernel.addNode(kind, at, nameLength, escapedLength, children.length, !node.nullable, present, repetition)
     if (!container) {
-      const leafType = leafTypes.indexOf(type.kind as (typeof leafTypes)[number])
+      const leafType = leafTypes.indexOf(type.kind)
       invariant(leafType >= 0, `column ${node.path} is of type ${type.kind}, which no file holds`)
       const { precision, scale } = type.kind === 'decimal' ? type : { precision: 0, scale: 0 }
       kernel.addLeaf(id, leafType, precision, scale, widthOf(type), present, maxRepetition, writes)

@@ -12,34 +12,67 @@ import type { BatchOptions } from './batch-writer.ts'
  */
 export function rowText(rows: readonly Row[], fields: readonly Field[], options: BatchOptions): Buffer {
   const binary = options.binary ?? 'base64'
-  const known = new Map(fields.map((field) => [field.name, field.type]))
+  const columns = columnsOf(fields)
   const keepUnknown = (options.unknownFields ?? 'ignore') !== 'ignore'
   let text = ''
-  for (const row of rows) text += `${objectText(row, known, keepUnknown, binary)}\n`
+  for (const row of rows) {
+    text += isPlainObject(row, columns) ? JSON.stringify(row) : objectText(row, columns, keepUnknown, binary)
+    text += '\n'
+  }
   return Buffer.from(text)
 }
 
 type Binary = 'base64' | 'hex'
+type Columns = ReadonlyMap<string, Column>
 
-const structs = new WeakMap<LogicalType, Map<string, LogicalType>>()
-
-function fieldsOf(type: LogicalType & { kind: 'struct' }): Map<string, LogicalType> {
-  let fields = structs.get(type)
-  if (!fields) {
-    fields = new Map(type.fields.map((field) => [field.name, field.type]))
-    structs.set(type, fields)
-  }
-  return fields
+/** A field's type, and its name as JSON with a colon. */
+interface Column {
+  type: LogicalType
+  key: string
 }
 
-function objectText(value: object, fields: Map<string, LogicalType>, keepUnknown: boolean, binary: Binary): string {
+const columnsOf = (fields: readonly Field[]): Columns =>
+  new Map(fields.map(({ name, type }) => [name, { type, key: `${JSON.stringify(name)}:` }]))
+
+const structs = new WeakMap<LogicalType, Columns>()
+
+function columnsOfStruct(type: LogicalType & { kind: 'struct' }): Columns {
+  let columns = structs.get(type)
+  if (!columns) {
+    columns = columnsOf(type.fields)
+    structs.set(type, columns)
+  }
+  return columns
+}
+
+/** Whether `JSON.stringify` writes the object as `objectText` does: in a quarter of the time, and true of most rows. */
+function isPlainObject(value: object, columns: Columns): boolean {
+  if ('toJSON' in value) return false
+  for (const [name, inner] of Object.entries(value)) {
+    const column = columns.get(name)
+    if (column === undefined || !isPlain(inner, column.type)) return false
+  }
+  return true
+}
+
+function isPlain(value: unknown, type: LogicalType): boolean {
+  if (value === null || value === undefined) return true
+  if (type.kind === 'struct') {
+    return typeof value === 'object' && !Array.isArray(value) && isPlainObject(value, columnsOfStruct(type))
+  }
+  if (type.kind === 'array') return Array.isArray(value) && value.every((element) => isPlain(element, type.element))
+  if (typeof value === 'string') return type.kind !== 'map'
+  if (typeof value === 'number') return type.kind !== 'map' && Number.isFinite(value) && !Object.is(value, -0)
+  return typeof value === 'boolean' && type.kind !== 'map'
+}
+
+function objectText(value: object, columns: Columns, keepUnknown: boolean, binary: Binary): string {
   let text = ''
   for (const [name, inner] of Object.entries(value)) {
     if (inner === undefined) continue
-    const type = fields.get(name)
-    if (type === undefined && !keepUnknown) continue
-    const piece = type === undefined ? anyText(inner) : valueText(inner, type, keepUnknown, binary)
-    text += `${text === '' ? '{' : ','}${JSON.stringify(name)}:${piece}`
+    const column = columns.get(name)
+    if (column) text += `${text === '' ? '{' : ','}${column.key}${valueText(inner, column.type, keepUnknown, binary)}`
+    else if (keepUnknown) text += `${text === '' ? '{' : ','}${JSON.stringify(name)}:${anyText(inner)}`
   }
   return text === '' ? '{}' : `${text}}`
 }
@@ -61,7 +94,7 @@ function valueText(value: unknown, type: LogicalType, keepUnknown: boolean, bina
   }
   if (kind === 'struct') {
     if (typeof value !== 'object' || Array.isArray(value)) return refused(kind)
-    return objectText(value, fieldsOf(type), keepUnknown, binary)
+    return objectText(value, columnsOfStruct(type), keepUnknown, binary)
   }
   switch (typeof value) {
     case 'string':

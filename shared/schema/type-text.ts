@@ -1,22 +1,7 @@
 import { IngestError } from '../core/errors.ts'
-import type { Field, LogicalType, PrimitiveKind } from './types.ts'
+import { type Field, type LogicalType, type PrimitiveKind, primitiveKinds } from './types.ts'
 
-const primitives: ReadonlySet<string> = new Set<PrimitiveKind>([
-  'boolean',
-  'byte',
-  'short',
-  'integer',
-  'long',
-  'float',
-  'double',
-  'string',
-  'binary',
-  'date',
-  'timestamp',
-  'timestamp_ntz',
-  'variant',
-  'void',
-])
+const primitives: ReadonlySet<string> = new Set(primitiveKinds)
 
 /**
  * A type as people read and write it, in Delta's own words: `long`, `decimal(10,2)`, `array<string>`,

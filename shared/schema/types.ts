@@ -6,25 +6,29 @@ export type LogicalType =
   | ArrayType
   | MapType
 
-export type PrimitiveKind =
-  | 'boolean'
-  | 'byte'
-  | 'short'
-  | 'integer'
-  | 'long'
-  | 'float'
-  | 'double'
-  | 'string'
-  | 'binary'
-  | 'date'
+/** The types without parameters. The columnar kernel numbers them in this order (columnar/kernel/state.ts). */
+export const primitiveKinds = [
+  'boolean',
+  'byte',
+  'short',
+  'integer',
+  'long',
+  'float',
+  'double',
+  'string',
+  'binary',
+  'date',
   /** An instant, microseconds UTC. */
-  | 'timestamp'
+  'timestamp',
   /** A wall-clock time without zone, microseconds. Needs the table feature `timestampNtz`. */
-  | 'timestamp_ntz'
+  'timestamp_ntz',
   /** Any JSON value, kept as its text. A string column to other engines. */
-  | 'variant'
+  'variant',
   /** Only null. Found in tables of others; never inside data files, and never made here. */
-  | 'void'
+  'void',
+] as const
+
+export type PrimitiveKind = (typeof primitiveKinds)[number]
 
 export interface StructType {
   kind: 'struct'

@@ -1,60 +1,28 @@
-import { checkInput, holdsInvalid, Input } from './input'
+import { Input } from './input'
 import { lineEnd, endText, putCodePoint, Text } from './lexer'
-import { childOf, Nodes } from './node'
-import {
-  acceptRecord,
-  beginRecord,
-  NEEDS_INPUT,
-  NEEDS_SERVICE,
-  Records,
-  rejectInvalid,
-  rejectRecord,
-  rejectUnread,
-  undo,
-} from './records'
+import { Moment, readDate } from './dates'
+import { putNumber, putWord } from './leaf-values'
+import { childOf, LEAF, Node, Nodes } from './node'
+import { Num, readNumber } from './numbers'
+import { beginRecord, NEEDS_INPUT } from './records'
 import * as S from './state'
 import { fail, State } from './state'
 import { readField, readNullField } from './text-fields'
+import { acceptLine, beginTurn, endLines, inLongLine, passLongLine, rejectLine } from './turn'
 import { invalidUtf8 } from './utf8'
 
 /** PostgreSQL COPY in text format (PostgreSQL manual, COPY, "Text Format"): a line a row, tabs between its columns. */
 
-let longLine: bool = false
-
-export function openCopy(): void {
-  longLine = false
-}
-
 export function readCopy<W>(final: bool): i32 {
-  if (!final && Input.length - Input.position < Input.retryAt) return NEEDS_INPUT
-  checkInput(final)
+  if (!beginTurn(final)) return NEEDS_INPUT
   let p = Input.at + Input.position
   const end = State.end
-  let result = NEEDS_INPUT
-  while (p < end) {
-    if (State.due) {
-      result = NEEDS_SERVICE
-      break
-    }
-    if (longLine) {
-      const stop = lineEnd(p, end)
-      longLine = stop == end
-      p = min(stop + 1, end)
-      continue
-    }
-    const next = readCopyLine<W>(p, end, final)
+  while (p < end && !State.due) {
+    const next = inLongLine() ? passLongLine(p, end) : readCopyLine<W>(p, end, final)
     if (next == 0) break
     p = next
   }
-  if (State.due) result = NEEDS_SERVICE
-  Input.position = <i32>(p - Input.at)
-  const left = Input.length - Input.position
-  Input.retryAt = result == NEEDS_INPUT ? left * 2 : 0
-  if (result == NEEDS_INPUT && !final && left > Records.maxBytes) {
-    rejectUnread(p, end)
-    longLine = true
-  }
-  return result
+  return endLines(p, end, final)
 }
 
 /** The first tab, line feed, backslash or zero at or after `p`. Zeros follow the input. */
@@ -83,19 +51,33 @@ function readCopyLine<W>(start: usize, end: usize, final: bool): usize {
     if (start + 2 == end && !final) return 0
     return min(start + 3, end)
   }
-  const stop = readColumns<W>(start)
-  if (!State.failed && (stop < end || final)) {
-    if (!holdsInvalid(stop)) {
-      acceptRecord<W>()
-      return min(stop + 1, end)
-    }
+  const next = acceptLine<W>(start, readColumns<W>(start), end, final)
+  return next ? next : rejectLine<W>(start, lineEnd(start, end), end, final)
+}
+
+@inline function endsField(p: usize): bool {
+  const c = load<u8>(p)
+  return c == 0x09 || c == 0x0a
+}
+
+/**
+ * Reads a number or a date that fills the field at `p`, whose end is not known yet: it is where the digits end. Returns
+ * that place, or 0 when the field is something else.
+ */
+@inline function readDigits<W>(column: Node, p: usize): usize {
+  if (column.kind != LEAF) return 0
+  const type = column.leaf.type
+  if (type == S.DATE) {
+    const end = p + 10
+    if (!endsField(end) || !readDate(p, end) || Moment.end != end || Moment.outOfRange) return 0
+    putWord<W>(column, Moment.value, 0)
+    return end
   }
-  undo<W>()
-  const line = lineEnd(start, end)
-  if (line == end && !final) return 0
-  if (holdsInvalid(line)) rejectInvalid(start, line, final)
-  else rejectRecord(start, line)
-  return min(line + 1, end)
+  if ((type < S.BYTE || type > S.DOUBLE) && type != S.DECIMAL) return 0
+  if (!readNumber(p, true) || !endsField(Num.end)) return 0
+  const end = Num.end
+  putNumber<W>(column, 0)
+  return end
 }
 
 /** Returns the place of the line feed, or of the end of input. */
@@ -104,9 +86,13 @@ function readColumns<W>(p: usize): usize {
   const count = root.childCount
   for (let i = 0; i < count; i++) {
     const column = childOf(root, i)
-    let stop = fieldEnd(p)
+    let stop = readDigits<W>(column, p)
+    const done = stop != 0
+    if (!done) stop = fieldEnd(p)
     let c = load<u8>(stop)
-    if (c == 0x5c) {
+    if (done) {
+      // Nothing is left to read.
+    } else if (c == 0x5c) {
       const after = load<u8>(p + 2)
       if (stop == p && load<u8>(p + 1) == 0x4e && (after == 0x09 || after == 0x0a || p + 2 == State.end)) {
         readNullField<W>(column)

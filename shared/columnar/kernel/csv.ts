@@ -1,21 +1,12 @@
 import { alloc } from './memory'
-import { checkInput, holdsInvalid, Input, skipByteOrderMark } from './input'
-import { endText, lineEnd, Text } from './lexer'
+import { Input, skipByteOrderMark } from './input'
+import { endText, Text } from './lexer'
 import { childOf, equalBytes, findChild, Nodes } from './node'
-import {
-  acceptRecord,
-  beginRecord,
-  NEEDS_INPUT,
-  NEEDS_SERVICE,
-  Records,
-  rejectInvalid,
-  rejectRecord,
-  rejectUnread,
-  undo,
-} from './records'
+import { beginRecord, NEEDS_INPUT, rejectRecord } from './records'
 import * as S from './state'
 import { fail, State } from './state'
 import { readField, readNullField } from './text-fields'
+import { acceptLine, beginTurn, endLines, inLongLine, openLines, passLongLine, rejectLine } from './turn'
 
 /** Comma-separated values (RFC 4180), with the usual liberties: see CsvDialect. */
 
@@ -26,7 +17,6 @@ let nullAt: usize = 0
 let nullLength: i32 = 0
 let hasHeader: bool = false
 let headerDue: bool = false
-let longLine: bool = false
 
 /** For every column of the text its place in the schema, or -1. */
 let columns: usize = 0
@@ -46,54 +36,36 @@ export function openCsv(d: i32, q: i32, e: i32, header: bool, nullText: usize, n
 /** Begins a new text. Without a header its columns are the schema's, in order. */
 export function restartCsv(): void {
   headerDue = hasHeader
-  longLine = false
+  openLines()
   columnCount = Nodes.root.childCount
   columns = alloc(4 * columnCount)
   for (let i = 0; i < columnCount; i++) store<i32>(columns + 4 * i, i)
 }
 
 export function readCsv<W>(final: bool): i32 {
-  if (!final && Input.length - Input.position < Input.retryAt) return NEEDS_INPUT
-  checkInput(final)
+  if (!beginTurn(final)) return NEEDS_INPUT
   let p = Input.at + Input.position
   const end = State.end
   if (Input.atStart) {
     p = skipByteOrderMark(p, final)
     if (p == 0) return NEEDS_INPUT
   }
-  let result = NEEDS_INPUT
-  while (p < end) {
-    if (State.due) {
-      result = NEEDS_SERVICE
-      break
-    }
+  while (p < end && !State.due) {
     const c = load<u8>(p)
     // Blank lines; of a single column they are rows.
-    if (!longLine && (columnCount > 1 || headerDue)) {
+    if (!inLongLine() && (columnCount > 1 || headerDue)) {
       if (c == 0x0a || (c == 0x0d && (load<u8>(p + 1) == 0x0a || (final && p + 1 == end)))) {
         p++
         continue
       }
     }
-    if (longLine) {
-      const stop = lineEnd(p, end)
-      longLine = stop == end
-      p = min(stop + 1, end)
-      continue
-    }
-    const next = headerDue ? readHeader(p, end, final) : readCsvRecord<W>(p, end, final)
+    let next: usize
+    if (inLongLine()) next = passLongLine(p, end)
+    else next = headerDue ? readHeader(p, end, final) : readCsvRecord<W>(p, end, final)
     if (next == 0) break
     p = next
   }
-  if (State.due) result = NEEDS_SERVICE
-  Input.position = <i32>(p - Input.at)
-  const left = Input.length - Input.position
-  Input.retryAt = result == NEEDS_INPUT ? left * 2 : 0
-  if (result == NEEDS_INPUT && !final && left > Records.maxBytes) {
-    rejectUnread(p, end)
-    longLine = true
-  }
-  return result
+  return endLines(p, end, final)
 }
 
 /** The field read last: [from, to), and whether quotes stood around it. */
@@ -172,19 +144,8 @@ function recordEnd(start: usize, end: usize): usize {
 
 function readCsvRecord<W>(start: usize, end: usize, final: bool): usize {
   beginRecord()
-  const stop = readColumns<W>(start)
-  if (!State.failed && (stop < end || final)) {
-    if (!holdsInvalid(stop)) {
-      acceptRecord<W>()
-      return min(stop + 1, end)
-    }
-  }
-  undo<W>()
-  const line = recordEnd(start, end)
-  if (line == end && !final) return 0
-  if (holdsInvalid(line)) rejectInvalid(start, line, final)
-  else rejectRecord(start, line)
-  return min(line + 1, end)
+  const next = acceptLine<W>(start, readColumns<W>(start), end, final)
+  return next ? next : rejectLine<W>(start, recordEnd(start, end), end, final)
 }
 
 function readColumns<W>(p: usize): usize {

@@ -1,3 +1,5 @@
+import { nonDigits } from './numbers'
+
 /** Readers of calendar text. They set `Moment.end` and say whether the text is a date or time at all. */
 export abstract class Moment {
   /** Days since 1970-01-01, or microseconds since 1970-01-01T00:00:00 (UTC when a zone was given or implied). */
@@ -31,6 +33,10 @@ function daysInMonth(year: i32, month: i32): i32 {
   return 28 + <i32>((MONTH_DAYS >> (<u64>month << 2)) & 15)
 }
 
+@inline function isDay(year: i32, month: i32, day: i32): bool {
+  return month >= 1 && month <= 12 && day >= 1 && day <= daysInMonth(year, month)
+}
+
 /** Days since 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible low-level date algorithms"). */
 function daysFromCivil(y: i32, month: i32, day: i32): i32 {
   // 32-bit arithmetic throughout: a 64-bit division by a constant is a real division in the host, 80 ns a date.
@@ -52,12 +58,31 @@ export function readDate(p: usize, end: usize, era: bool = false): bool {
   Moment.outOfRange = false
   const head = load<u64>(p)
   const tail = load<u16>(p + 8)
-  if (head == lastHead && tail == lastTail && end - p >= 10 && !era) {
+  const fits = end - p >= 10 && !era
+  if (head == lastHead && tail == lastTail && fits) {
     Moment.value = lastDays
     Moment.end = p + 10
     return true
   }
-  const start = p
+  // All ten characters at once: they become their digits, and the dashes zeros.
+  const x = head ^ 0x2d30302d30303030
+  const t = <u32>tail ^ 0x3030
+  if (fits && !nonDigits(x) && !(x & 0xff0000ff00000000) && !nonDigits(t)) {
+    Moment.end = p + 10
+    const pairs = x * 10 + (x >> 8)
+    const year = <i32>(pairs & 0xff) * 100 + <i32>((pairs >> 16) & 0xff)
+    const month = <i32>((pairs >> 40) & 0xff)
+    const day = <i32>((t & 0xff) * 10 + (t >> 8))
+    if (!isDay(year, month, day)) {
+      Moment.outOfRange = true
+      return true
+    }
+    lastHead = head
+    lastTail = tail
+    lastDays = daysFromCivil(year, month, day)
+    Moment.value = lastDays
+    return true
+  }
   let negative = false
   const sign = load<u8>(p)
   if (sign == 0x2b || sign == 0x2d) {
@@ -76,17 +101,8 @@ export function readDate(p: usize, end: usize, era: bool = false): bool {
   if (era && end - p >= 9 && load<u8>(end - 1) == 0x43 && load<u8>(end - 2) == 0x42 && load<u8>(end - 3) == 0x20) {
     year = 1 - year
   }
-  if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) {
-    Moment.outOfRange = true
-    return true
-  }
-  const days = daysFromCivil(year, month, day)
-  Moment.value = days
-  if (p + 6 - start == 10 && !era) {
-    lastHead = head
-    lastTail = tail
-    lastDays = days
-  }
+  if (isDay(year, month, day)) Moment.value = daysFromCivil(year, month, day)
+  else Moment.outOfRange = true
   return true
 }
 
@@ -104,23 +120,32 @@ export function readTimestamp(p: usize, end: usize, era: bool = false): bool {
   const t = load<u8>(p)
   // With an era, "0044-03-15 BC" has no time: what follows the space must be a digit.
   if (p < end && (t == 0x54 || t == 0x74 || (t == 0x20 && digit(p + 1) <= 9))) {
-    const hour = two(p + 1)
-    const minute = two(p + 4)
-    if (hour > 99 || minute > 99 || load<u8>(p + 3) != 0x3a) return false
+    let hour: u32 = 0
+    let minute: u32 = 0
     let second: u32 = 0
-    p += 6
+    // HH:MM:SS, eight characters at once.
+    const x = load<u64>(p + 1) ^ 0x30303a30303a3030
+    const seconds = !nonDigits(x) && !(x & 0x0000ff0000ff0000)
+    if (seconds) {
+      const pairs = x * 10 + (x >> 8)
+      hour = <u32>(pairs & 0xff)
+      minute = <u32>((pairs >> 24) & 0xff)
+      second = <u32>((pairs >> 48) & 0xff)
+      p += 9
+    } else {
+      hour = two(p + 1)
+      minute = two(p + 4)
+      if (hour > 99 || minute > 99 || load<u8>(p + 3) != 0x3a) return false
+      p += 6
+      if (load<u8>(p) == 0x3a) return false
+    }
     let fraction: u32 = 0
-    if (load<u8>(p) == 0x3a) {
-      second = two(p + 1)
-      if (second > 99) return false
-      p += 3
-      if (load<u8>(p) == 0x2e) {
-        let unit: u32 = 100000
-        if (digit(++p) > 9) return false
-        while (digit(p) <= 9) {
-          fraction += digit(p++) * unit
-          unit /= 10
-        }
+    if (seconds && load<u8>(p) == 0x2e) {
+      let unit: u32 = 100000
+      if (digit(++p) > 9) return false
+      while (digit(p) <= 9) {
+        fraction += digit(p++) * unit
+        unit /= 10
       }
     }
     if (hour > 23 || minute > 59 || second > 59) bad = true

@@ -1,20 +1,11 @@
-import { checkInput, holdsInvalid, Input, passInvalid, skipByteOrderMark } from './input'
+import { holdsInvalid, Input, passInvalid, skipByteOrderMark } from './input'
 import { readStruct, readStructCarefully } from './json-values'
 import { lineEnd, skipValue, space } from './lexer'
 import { Nodes } from './node'
-import {
-  acceptRecord,
-  beginRecord,
-  NEEDS_INPUT,
-  NEEDS_SERVICE,
-  Records,
-  rejectInvalid,
-  rejectRecord,
-  rejectUnread,
-  undo,
-} from './records'
+import { acceptRecord, beginRecord, NEEDS_INPUT, Records, rejectInvalid, rejectRecord, rejectUnread, undo } from './records'
 import * as S from './state'
 import { fail, kindAt, State } from './state'
+import { beginTurn, endTurn, isTooLong } from './turn'
 
 /** Where the reader stands between records. */
 const TOP = 0
@@ -39,25 +30,20 @@ const CUT = 16
  * record that is not complete is malformed.
  */
 export function readJson<W>(final: bool): i32 {
-  if (!final && Input.length - Input.position < Input.retryAt) return NEEDS_INPUT
-  checkInput(final)
+  if (!beginTurn(final)) return NEEDS_INPUT
   let p = Input.at + Input.position
   const end = State.end
   if (Input.atStart) {
     p = skipByteOrderMark(p, final)
     if (p == 0) return NEEDS_INPUT
   }
-  let result = NEEDS_INPUT
   while (p < end) {
     const c = load<u8>(p)
     if (c <= 0x20 && (c == 0x20 || c == 0x0a || c == 0x0d || c == 0x09)) {
       p++
       continue
     }
-    if (State.due) {
-      result = NEEDS_SERVICE
-      break
-    }
+    if (State.due) break
     let next: usize
     if (place == TOP) {
       if (c == 0x5b) {
@@ -73,11 +59,8 @@ export function readJson<W>(final: bool): i32 {
     if (next == 0) break
     p = next
   }
-  if (State.due) result = NEEDS_SERVICE
-  Input.position = <i32>(p - Input.at)
-  const left = Input.length - Input.position
-  Input.retryAt = result == NEEDS_INPUT ? left * 2 : 0
-  if (result == NEEDS_INPUT && !final && left > Records.maxBytes) rejectLong(p, end)
+  const result = endTurn(p)
+  if (isTooLong(result, final)) rejectLong(p, end)
   if (final && result == NEEDS_INPUT && place >= ARRAY_BEGUN && place <= AFTER_COMMA) {
     fail(S.MALFORMED, end, 0, S.GOT_END)
     rejectRecord(end, end)

@@ -92,11 +92,16 @@ export function readVariant<W>(node: Node, p: usize, repetition: i32): usize {
   }
 }
 
-@inline function putWord<W>(node: Node, bits: i64, repetition: i32): void {
+@inline export function putWord<W>(node: Node, bits: i64, repetition: i32): void {
   if (writes<W>()) {
     addLevel(node.leaf, repetition, node.present)
     addWord(node.leaf, bits)
   }
+}
+
+@inline function signed(): i64 {
+  const m = <i64>Num.mantissa
+  return Num.negative ? -m : m
 }
 
 /** Puts the last number read into a numeric leaf. */
@@ -104,14 +109,15 @@ export function putNumber<W>(node: Node, repetition: i32): void {
   const leaf = node.leaf
   const type = leaf.type
   if (type == S.LONG) {
-    if (Num.exponent == 0 && Num.digits <= 18) {
-      const m = <i64>Num.mantissa
-      putWord<W>(node, Num.negative ? -m : m, repetition)
-    } else putInteger<W>(node, scaledInteger(0, 19), i64.MIN_VALUE, i64.MAX_VALUE, repetition)
+    if (Num.exponent == 0 && Num.digits <= 18) putWord<W>(node, signed(), repetition)
+    else putInteger<W>(node, scaledInteger(0, 19), i64.MIN_VALUE, i64.MAX_VALUE, repetition)
   } else if (type == S.DOUBLE) putDouble<W>(node, numberAsDouble(), repetition)
   else if (type == S.DECIMAL) putDecimal<W>(node, repetition)
   else if (type == S.FLOAT) putDouble<W>(node, numberAsDouble(), repetition)
-  else if (type == S.INTEGER) putInteger<W>(node, scaledInteger(0, 10), i32.MIN_VALUE, i32.MAX_VALUE, repetition)
+  else if (type == S.INTEGER) {
+    if (Num.exponent == 0 && Num.digits <= 9) putWord<W>(node, signed(), repetition)
+    else putInteger<W>(node, scaledInteger(0, 10), i32.MIN_VALUE, i32.MAX_VALUE, repetition)
+  }
   else if (type == S.SHORT) putInteger<W>(node, scaledInteger(0, 5), -32768, 32767, repetition)
   else putInteger<W>(node, scaledInteger(0, 3), -128, 127, repetition)
 }

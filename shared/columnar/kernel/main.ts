@@ -3,7 +3,7 @@ import { clearDictionary, openIndexes } from './dictionary'
 import { feedInput, Input, openInput, reserveInput } from './input'
 import { openJson, readJson } from './json'
 import { openCsv, readCsv, restartCsv } from './csv'
-import { openCopy, readCopy } from './copy-text'
+import { readCopy } from './copy-text'
 import { Check, Write } from './leaf-values'
 import { newLeaf, openLeaf } from './leaf'
 import { openKeys } from './map-keys'
@@ -14,6 +14,7 @@ import { encodeDictionary, encodePage, isPageDue, Page } from './pages'
 import { openRescue } from './rescue'
 import { Records } from './records'
 import { compressSnappy, snappyBound } from './snappy'
+import { openLines } from './turn'
 import { clearStatistics } from './statistics'
 import { Text } from './lexer'
 import { State } from './state'
@@ -55,7 +56,7 @@ export function open(
   openRescue()
   Records.maxBytes = maxRecordBytes
   openJson()
-  openCopy()
+  openLines()
 }
 
 export { alloc, beginNodes }
@@ -157,7 +158,7 @@ export function checkCsv(final: bool): i32 {
 /** Ends the text: the next byte begins a new one. */
 export function endText(): void {
   openJson()
-  openCopy()
+  openLines()
   Input.atStart = true
   restartCsv()
 }

@@ -143,7 +143,7 @@ export function findChild(node: Node, name: usize, length: i32): i32 {
   return (<u64>1 << (<u64>n << 3)) - 1
 }
 
-export function hashBytes(p: usize, length: i32): i32 {
+@inline export function hashBytes(p: usize, length: i32): i32 {
   let h: u64 = <u64>length * 0x9e3779b97f4a7c15
   let i = 0
   for (; i + 8 <= length; i += 8) h = rotl<u64>((h ^ load<u64>(p + i)) * 0xff51afd7ed558ccd, 29)

@@ -36,7 +36,7 @@ export abstract class Wide {
 const ZEROS: u64 = 0x3030303030303030
 
 /** The high half of every byte that is no digit is set; `x` is eight bytes of text without their 0x30. */
-@inline function nonDigits(x: u64): u64 {
+@inline export function nonDigits(x: u64): u64 {
   return ((x + 0x0606060606060606) | x) & 0xf0f0f0f0f0f0f0f0
 }
 
@@ -64,6 +64,15 @@ const ZEROS: u64 = 0x3030303030303030
   }
 }
 
+@inline function setShort(mantissa: u64, digits: i32, exponent: i32, end: usize): void {
+  Num.mantissa = mantissa
+  Num.digits = digits
+  Num.exponent = exponent
+  Num.power = 0
+  Num.truncated = false
+  Num.end = end
+}
+
 /**
  * Reads the number at `p` into `Num` (RFC 8259, "Numbers"). False when there is none; `Num.end` is then where the
  * grammar broke. `lax` also takes a plus sign, leading zeros and a missing digit on one side of the point, as
@@ -78,6 +87,31 @@ export function readNumber(p: usize, lax: bool = false): bool {
     c = load<u8>(++p)
   } else if (lax && c == 0x2b) c = load<u8>(++p)
   const first = p
+  // Most numbers have up to seven digits, and up to seven more behind a point.
+  const head = load<u64>(p) ^ ZEROS
+  const headStop = nonDigits(head)
+  if (headStop && (lax || c != 0x30 || <u32>load<u8>(p + 1) - 0x30 > 9)) {
+    const n = <i32>(ctz(headStop) >> 3)
+    const q = p + n
+    const after = <i32>load<u8>(q)
+    if (n && after != 0x2e && (after | 0x20) != 0x65) {
+      setShort(valueOfEight(head << (64 - (n << 3))), n, 0, q)
+      return true
+    }
+    if (n && after == 0x2e) {
+      const tail = load<u64>(q + 1) ^ ZEROS
+      const tailStop = nonDigits(tail)
+      if (tailStop && !(tailStop & 0xf0)) {
+        const k = <i32>(ctz(tailStop) >> 3)
+        const last = q + 1 + k
+        if ((load<u8>(last) | 0x20) != 0x65) {
+          const m = valueOfEight(head << (64 - (n << 3))) * powerOfTen(k) + valueOfEight(tail << (64 - (k << 3)))
+          setShort(m, n + k, -k, last)
+          return true
+        }
+      }
+    }
+  }
   Num.end = p
   let m = readDigits(0)
   p = Num.end
