@@ -103,6 +103,8 @@ export interface Selection {
   owner: string
   /** `slot_config` of the pipeline: a publication and slot of the user's own, instead of ones that are made for it. */
   slotConfig?: { publicationName?: string; slotName?: string }
+  /** Rows are only added to the table (`APPEND_ONLY`): one that is told twice stands there twice. */
+  appendOnly?: boolean
   /** Called with what a user should know about the rows, such as rows that cannot be read this way. */
   notice?(text: string): void
 }
@@ -145,4 +147,9 @@ export interface ChangeStream extends StreamBase {
   acknowledge?(cursor: Json): Promise<void>
   /** Mode `query`: every key that exists now, for finding deletes. Rows and blocks hold the key's columns only, in the key's order. */
   keys?(): AsyncIterable<Message<Json>>
+  /**
+   * Mode `query`: deletes before this cursor may not have been told, so keys must be compared once after this moment of the
+   * machine's clock (milliseconds), whatever the pipeline's interval. Undefined when none are missing.
+   */
+  mustSweepSince?(cursor: Json): number | undefined
 }

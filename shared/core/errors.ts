@@ -35,6 +35,8 @@ export const errorCodes = {
   'source.key_not_unique': 'fix',
   /** The source asked us to slow down. Nothing to do; reads continue by themselves. */
   'source.throttled': 'retry',
+  /** The run or the connection has used the calls of the source it may. The next run goes on from here; raise the limit of the connection, or run less often. */
+  'source.quota_spent': 'fix',
   /** The source failed for a reason of its own. Reads are tried again; look at the source if it lasts. */
   'source.unavailable': 'retry',
   /** The source no longer has the changes after our cursor. The stream is being copied again in full. */

@@ -16,15 +16,38 @@ export async function planPipeline<Ctx>(
   spec: PipelineSpec,
   before: { known?: KnownTables; nowMs: number } = { nowMs: 0 },
 ): Promise<TablePlan> {
-  const schemas = spec.ingestion_definition.objects.map(({ schema, table }) =>
-    schema ? schema.source_schema : table?.source_schema,
-  )
+  const { objects } = spec.ingestion_definition
+  const schemas = objects.map(({ schema, table }) => (schema ? schema.source_schema : table?.source_schema))
   const named = schemas.every((schema) => schema !== undefined) ? [...new Set(schemas)] : undefined
   const discovered: SourceTable[] = []
   if (!named) discovered.push(...(await connector.discover(ctx)))
-  else for (const schema of named) discovered.push(...(await connector.discover(ctx, { schema: schema! })))
+  else for (const schema of named) discovered.push(...(await discoverIn(connector, ctx, schema, objects)))
   return planTables(spec, discovered, before.known, before.nowMs)
 }
+
+/**
+ * The tables of a schema that the pipeline wants. Where it names a few, each is asked for alone: some sources pay a request
+ * a table. One that is not there is looked for among all, so that the error can name the nearest.
+ */
+async function discoverIn<Ctx>(
+  connector: Pick<Connector<unknown, Ctx>, 'discover'>,
+  ctx: Ctx,
+  schema: string,
+  objects: PipelineSpec['ingestion_definition']['objects'],
+): Promise<readonly SourceTable[]> {
+  const inside = objects.filter((object) => (object.schema ?? object.table)?.source_schema === schema)
+  const names = [...new Set(inside.map(({ table }) => table?.source_table))]
+  if (names.length > FEW_TABLES || names.includes(undefined)) return await connector.discover(ctx, { schema })
+  const found: SourceTable[] = []
+  for (const table of names) {
+    const tables = await connector.discover(ctx, { schema, table: table! })
+    if (tables.length === 0) return await connector.discover(ctx, { schema })
+    found.push(...tables)
+  }
+  return found
+}
+
+const FEW_TABLES = 20
 
 /** What the connector is asked for. */
 export function selectionOf(
@@ -38,6 +61,7 @@ export function selectionOf(
     ...(table.cursorColumns.length > 0 && { cursorColumns: table.cursorColumns }),
     ...(table.filter && { filter: table.filter }),
     ...(table.deletionCondition && { deletionCondition: table.deletionCondition }),
+    ...(table.scdType === 'APPEND_ONLY' && { appendOnly: true }),
     ...(table.slotConfig && { slotConfig: table.slotConfig }),
     parallelism,
     owner,

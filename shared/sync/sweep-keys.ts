@@ -7,16 +7,19 @@ import { commitStream, mergeSpec, mergesByKey, type StreamRun, stageFor } from '
 
 /**
  * Finds rows that were deleted at a source whose changes do not tell: reads every key it has and deletes the others, when
- * the table's `hard_deletion_sync_min_interval_in_seconds` has passed. Comes after the changes, so that each key of the
+ * the table's `hard_deletion_sync_min_interval_in_seconds` has passed, or when the source says that it lost deletes. Comes after the changes, so that each key of the
  * table was in the source before it is looked for.
  */
 export async function sweepKeys(run: StreamRun, stream: ChangeStream): Promise<void> {
   const { task, ports, writer } = run
   const { hardDeletionIntervalMs, key } = task.table
-  if (hardDeletionIntervalMs === undefined || !stream.keys || !mergesByKey(task)) return
+  if (!stream.keys || !mergesByKey(task)) return
   const state = writer.current.state!
   const now = ports.clock.now()
-  if (now - (state.sweptAtMs ?? state.loadedAtMs) < hardDeletionIntervalMs) return
+  const sweptAtMs = state.sweptAtMs ?? state.loadedAtMs
+  const wantedSinceMs = stream.mustSweepSince?.(state.cursor)
+  const due = hardDeletionIntervalMs !== undefined && now - sweptAtMs >= hardDeletionIntervalMs
+  if (!due && !(wantedSinceMs !== undefined && sweptAtMs <= wantedSinceMs)) return
 
   const table = await run.log.read()
   const columns = fieldsOf(table, { fields: key.map((name) => findField(stream.schema.fields, name)!) })

@@ -10,6 +10,7 @@ import type {
 import type { Message } from '../../shared/core/change.ts'
 import { IngestError } from '../../shared/core/errors.ts'
 import type { Json } from '../../shared/core/json.ts'
+import { canonicalRow } from '../support/block-rows.ts'
 import { type Connected, connect } from '../support/connector-run.ts'
 import { Replica, type TextRow, throughJson } from '../support/replica.ts'
 
@@ -245,7 +246,7 @@ const withoutAcknowledge = (stream: ChangeStream): ChangeStream => {
 function byKey(rows: readonly TextRow[], stream: ChangeStream | SnapshotStream): TextRow[] {
   const keyOf = (row: TextRow) =>
     JSON.stringify((stream.key.length > 0 ? stream.key : Object.keys(row)).map((name) => row[name]))
-  return [...rows].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+  return [...rows].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)).map((row) => canonicalRow(row, stream.schema.fields))
 }
 
 function randomNumbers(seed: number): () => number {

@@ -1,7 +1,7 @@
 import type { ChangeStream, Stream } from '../../shared/connector/connector.ts'
-import type { Message, Row } from '../../shared/core/change.ts'
+import type { Block, Message, Row } from '../../shared/core/change.ts'
 import { type Json, JsonText } from '../../shared/core/json.ts'
-import { parseCopy } from './connector-run.ts'
+import { blockRows, canonicalRow } from './block-rows.ts'
 
 export type TextRow = Record<string, string | null>
 
@@ -52,7 +52,8 @@ export class Replica {
 
   /** Rows by key. */
   sorted(): TextRow[] {
-    return [...this.rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+    const { fields } = this.#stream.schema
+    return [...this.rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => canonicalRow(row, fields))
   }
 
   async #apply(
@@ -61,12 +62,11 @@ export class Replica {
     stopAfter = Number.POSITIVE_INFINITY,
   ): Promise<boolean> {
     let pending: (() => void)[] = []
-    let blocks: Uint8Array[] = []
+    let blocks: Block[] = []
     let seen = 0
     const endBlock = () => {
       const names = this.#stream.schema.fields.map(({ name }) => name)
-      for (const cells of parseCopy(Buffer.concat(blocks)))
-        pending.push(() => this.#put(Object.fromEntries(names.map((name, index) => [name, cells[index] ?? null]))))
+      for (const row of blockRows(blocks, names)) pending.push(() => this.#put(row))
       blocks = []
     }
     const settle = () => {
@@ -74,7 +74,7 @@ export class Replica {
       pending = []
     }
     for await (const message of messages) {
-      if (message.op === 'block') blocks.push(Buffer.from(message.bytes))
+      if (message.op === 'block') blocks.push({ ...message, bytes: Buffer.from(message.bytes) })
       else {
         endBlock()
         if (message.op === 'upsert') pending.push(() => this.#put(texts(message.row), message.absent))
@@ -117,12 +117,11 @@ export async function eachRow(
   columns: readonly string[],
   take: (row: TextRow) => void,
 ): Promise<void> {
-  const blocks: Uint8Array[] = []
+  const blocks: Block[] = []
   for await (const message of messages)
-    if (message.op === 'block') blocks.push(Buffer.from(message.bytes))
+    if (message.op === 'block') blocks.push({ ...message, bytes: Buffer.from(message.bytes) })
     else if (message.op === 'upsert') take(texts(message.row))
-  for (const cells of parseCopy(Buffer.concat(blocks)))
-    take(Object.fromEntries(columns.map((name, index) => [name, cells[index] ?? null])))
+  for (const row of blockRows(blocks, columns)) take(row)
 }
 
 export const throughJson = (json: Json): Json => JSON.parse(JSON.stringify(json))
