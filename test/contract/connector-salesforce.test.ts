@@ -1,8 +1,13 @@
+import { jest } from '@jest/globals'
+import { isLive, liveWorld } from '../fixtures/salesforce/live.ts'
 import { salesforceWorld } from '../fixtures/salesforce/world.ts'
 import { connectorContract } from './connector.contract.ts'
 
-connectorContract('salesforce', salesforceWorld, ['query', 'snapshot'])
-connectorContract('salesforce in bulk', () => salesforceWorld({ bulk_threshold_rows: 0, bulk_chunk_rows: 12 }), [
+if (isLive) jest.setTimeout(600_000)
+const world = isLive ? liveWorld : salesforceWorld
+
+connectorContract('salesforce', world, ['query', 'snapshot'])
+connectorContract('salesforce in bulk', () => world({ bulk_threshold_rows: 0, bulk_chunk_rows: 12 }), [
   'query',
   'snapshot',
 ])

@@ -1,6 +1,6 @@
 import type { Connector, ReadMode, Selection, SourceTable, Stream } from '../../shared/connector/connector.ts'
 import type { Message } from '../../shared/core/change.ts'
-import { systemClock } from '../../shared/core/clock.ts'
+import { type Clock, systemClock } from '../../shared/core/clock.ts'
 import type { Json } from '../../shared/core/json.ts'
 
 /** A connected connector for one test; closed by `await using`. */
@@ -13,10 +13,10 @@ export interface Connected extends AsyncDisposable {
   abort(reason?: unknown): void
 }
 
-export async function connect(connector: Connector, settings: unknown): Promise<Connected> {
+export async function connect(connector: Connector, settings: unknown, clock: Clock = systemClock): Promise<Connected> {
   const aborter = new AbortController()
   const context = await connector.connect(connector.config.parse(settings), {
-    clock: systemClock,
+    clock,
     signal: aborter.signal,
   })
   const discover = async (name: string) => {

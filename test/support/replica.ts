@@ -2,6 +2,7 @@ import type { ChangeStream, Stream } from '../../shared/connector/connector.ts'
 import type { Block, Message, Row } from '../../shared/core/change.ts'
 import { type Json, JsonText } from '../../shared/core/json.ts'
 import { blockRows, canonicalRow } from './block-rows.ts'
+import { LawBroken } from './laws.ts'
 
 export type TextRow = Record<string, string | null>
 
@@ -12,6 +13,9 @@ export class Replica {
   deletes = 0
   /** Every checkpoint passed, in order. */
   readonly checkpoints: Json[] = []
+  /** Every checkpoint inside a piece, in order. */
+  readonly placesRead: Json[] = []
+  readonly #seen = new Set<string>()
   readonly #stream: Stream
 
   constructor(stream: Stream) {
@@ -22,11 +26,29 @@ export class Replica {
   async load(): Promise<void> {
     const stream = this.#stream
     this.rows.clear()
+    this.#seen.clear()
     const cutoff = stream.kind === 'changes' ? throughJson(await stream.head()) : null
     const pieces = stream.kind === 'changes' ? await stream.split(cutoff) : await stream.split()
     for (const piece of pieces.map(throughJson))
       await this.#apply(stream.kind === 'changes' ? stream.backfill(piece, cutoff) : stream.read(piece), true)
     this.cursor = cutoff
+  }
+
+  /** Rows of one piece, or of what is left of it. */
+  async read(messages: AsyncIterable<Message<Json>>): Promise<void> {
+    await this.#apply(messages, true)
+  }
+
+  /** Rows of one piece before its checkpoint of this number. */
+  async readUpTo(messages: AsyncIterable<Message<Json>>, place: number): Promise<void> {
+    async function* before(): AsyncGenerator<Message<Json>> {
+      let passed = 0
+      for await (const message of messages) {
+        if (message.op === 'checkpoint' && passed++ === place) return
+        yield message
+      }
+    }
+    await this.#apply(before(), true)
   }
 
   /** Applies changes; after `stopAfter` messages it stops as a killed process does: what no checkpoint vouches for is forgotten. */
@@ -66,8 +88,16 @@ export class Replica {
     let seen = 0
     const endBlock = () => {
       const names = this.#stream.schema.fields.map(({ name }) => name)
-      for (const row of blockRows(blocks, names)) pending.push(() => this.#put(row))
+      for (const row of blockRows(blocks, names)) pending.push(() => put(row))
       blocks = []
+    }
+    const put = (row: TextRow, absent?: readonly string[]) => {
+      if (isCopy && this.#stream.key.length > 0) {
+        const key = this.#keyOf(row)
+        if (this.#seen.has(key)) throw new LawBroken('a row is read once', `the copy has ${key} twice`)
+        this.#seen.add(key)
+      }
+      this.#put(row, absent)
     }
     const settle = () => {
       for (const apply of pending) apply()
@@ -77,13 +107,14 @@ export class Replica {
       if (message.op === 'block') blocks.push({ ...message, bytes: Buffer.from(message.bytes) })
       else {
         endBlock()
-        if (message.op === 'upsert') pending.push(() => this.#put(texts(message.row), message.absent))
+        if (message.op === 'upsert') pending.push(() => put(texts(message.row), message.absent))
         else if (message.op === 'delete')
           pending.push(() => {
             this.deletes++
             this.rows.delete(this.#keyOf(texts(message.key)))
           })
-        else if (!isCopy) {
+        else if (isCopy) this.placesRead.push(throughJson(message.cursor))
+        else {
           settle()
           this.cursor = throughJson(message.cursor)
           this.checkpoints.push(this.cursor)

@@ -164,6 +164,8 @@ async function* resultPage(
     const records = new CsvRecords({ skip: given, key: columns.indexOf('Id') })
     try {
       const { headers, chunks } = await org.client.send(request)
+      const next = headers.get('sforce-locator')
+      if (!next) throw new IncompleteBody('the answer is no page of results')
       for await (const chunk of chunks) {
         const bytes = records.take(chunk)
         if (bytes.length === 0) continue
@@ -178,8 +180,7 @@ async function* resultPage(
       given += records.given
       after = records.lastKey ?? after
       const wanted = Number(headers.get('sforce-numberofrecords') ?? given)
-      const next = headers.get('sforce-locator')
-      if (given === wanted && next) return { locator: next, after }
+      if (given === wanted) return { locator: next, after }
       throw new IncompleteBody(`a page of results has ${given} of ${wanted} rows`)
     } catch (error) {
       await retry.again(org.client.translated(request, error))
