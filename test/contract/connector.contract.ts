@@ -298,18 +298,14 @@ async function* withoutDeletes(messages: Messages): Messages {
   for await (const message of messages) if (message.op !== 'delete') yield message
 }
 
-/** The last page of the first piece that has one is not handed over. */
+/** The first page of the copy is not handed over. */
 function withoutOnePage(stream: Stream): Stream {
   let skipped = false
   return copied(stream, async function* (messages) {
-    let held: Message<Json> | undefined
     for await (const message of messages) {
-      if (held) yield held
-      held = undefined
       if (message.op === 'checkpoint' || skipped) yield message
-      else held = message
+      skipped ||= message.op !== 'checkpoint'
     }
-    if (held) skipped = true
   })
 }
 

@@ -160,7 +160,7 @@ test('a table that only grows gets no row twice, and late ones too', async () =>
         added.push(...JSON.parse(Buffer.from(message.bytes).toString()).map(({ Id }: { Id: string }) => Id))
   }
 
-  expect(added.sort()).toEqual(world.ids().sort())
+  expect(added.sort()).toEqual(world.ids().slice(5).sort())
 })
 
 test('formula fields are read again by themselves, page by page, and only they', async () => {

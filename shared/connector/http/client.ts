@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import type * as z from 'zod'
 import type { Clock } from '../../core/clock.ts'
 import { IngestError } from '../../core/errors.ts'
 import type { Random } from '../../core/random.ts'

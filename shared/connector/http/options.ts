@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs'
-import { z } from 'zod'
+import * as z from 'zod'
 import { IngestError } from '../../core/errors.ts'
 import { loggingFetch, recordingFetch, replayingFetch } from './recording.ts'
 

@@ -1,5 +1,5 @@
 import { createPrivateKey, sign } from 'node:crypto'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { HttpClient } from '../../connector/http/client.ts'
 import type { Token } from '../../connector/http/tokens.ts'
 import type { Clock } from '../../core/clock.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { CsvRecords } from '../../connector/http/csv-records.ts'
 import { IncompleteBody } from '../../connector/http/errors.ts'
 import { withQuery } from '../../connector/http/pages.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { CheckResult } from '../../connector/connector.ts'
 import { discoverNames } from './describe.ts'
 import type { Org } from './org.ts'

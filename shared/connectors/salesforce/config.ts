@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { httpOptions } from '../../connector/http/options.ts'
 
 /** A connection to one Salesforce org. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { withQuery } from '../../connector/http/pages.ts'
 import { type Message, type Row, remove } from '../../core/change.ts'
 import type { Json } from '../../core/json.ts'

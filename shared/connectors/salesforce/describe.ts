@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { SourceTable } from '../../connector/connector.ts'
 import { IngestError } from '../../core/errors.ts'
 import type { Field } from '../../schema/types.ts'

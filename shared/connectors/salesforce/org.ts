@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { HttpClient } from '../../connector/http/client.ts'
 import { fetchFor } from '../../connector/http/options.ts'
 import { Tokens } from '../../connector/http/tokens.ts'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Message } from '../../core/change.ts'
 import { IngestError } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'

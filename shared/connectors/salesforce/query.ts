@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ChangeStream } from '../../connector/connector.ts'
 import { checkpoint, type Message } from '../../core/change.ts'
 import { IngestError } from '../../core/errors.ts'

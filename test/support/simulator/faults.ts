@@ -18,19 +18,22 @@ const faults: Readonly<Record<string, Fault>> = {
 
 /**
  * Passing faults of any HTTP source, for `ConnectorWorld.faults`: each makes every third request fail. `expire` makes the
- * source refuse the tokens it has given so far.
+ * source refuse the tokens it has given so far, at every fifth.
  */
 export function passingFaults(simulator: Simulator, expire?: () => void): Record<string, () => void> {
-  const at = (fault: () => Fault | undefined) => () => {
-    simulator.fault = (_, number) => (number % 3 === 1 ? fault() : undefined)
-  }
+  const at =
+    (fault: () => Fault | undefined, every = 3) =>
+    () => {
+      simulator.fault = (_, number) => (number % every === 1 ? fault() : undefined)
+    }
   return {
     ...Object.fromEntries(Object.entries(faults).map(([name, fault]) => [name, at(() => fault)])),
     ...(expire && {
       'tokens that expire': at(() => {
         expire()
         return undefined
-      }),
+        // A new token must last for the request that asked for it.
+      }, 5),
     }),
   }
 }
