@@ -18,6 +18,7 @@ import { createPushTables, type DeclaredTable } from '../shared/push/tables.ts'
 import type { Queue } from '../shared/queue/queue.ts'
 import type { StateStore } from '../shared/state/state-store.ts'
 import type { Storage } from '../shared/storage/storage.ts'
+import { createBacklog } from './push/backlog.ts'
 import { defaultSettings, type PushContext, type ServerSettings } from './push/context.ts'
 import { type EngineEvents, startPushEngine } from './push/engine.ts'
 import { httpDoor } from './push/http-door.ts'
@@ -72,8 +73,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
   const quotas = createQuotas(clock)
   const live = new Map<string, SessionSocket>()
   const sockets = new Set<SessionSocket>()
-  let inFlightBytes = 0
-  let queuedBytes = 0
+  const backlog = createBacklog(queue, settings, () => workers.bufferedBytes())
 
   const engine = startPushEngine(
     `${process.pid}-${random.uuid()}`,
@@ -81,6 +81,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
     { ...defaultFlushLimits, lanes, batchBytes: limits.batchBytes, ...options.flush },
     {
       committed(event) {
+        void backlog.recount().then(() => sockets.forEach((socket) => void socket.noteWindow()))
         for (const [session, upTo] of event.sessions) live.get(session)?.noteCommitted(upTo)
         options.events?.committed?.(event)
       },
@@ -127,16 +128,22 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
     },
     charge: (principal, bytes) => quotas.charge(principal, bytes),
     async receive(name, batch, { turn, create = false } = {}) {
-      inFlightBytes += batch.body.length
       try {
-        const table = (await tables.open(name)) ?? (await tableFromBatch(name, batch, create, { tables, limits }))
-        return await receive(table, batch, receivePorts, turn)
+        return await backlog.during(batch.body.length, async () => {
+          const table = (await tables.open(name)) ?? (await tableFromBatch(name, batch, create, { tables, limits }))
+          return await receive(table, batch, receivePorts, turn)
+        })
       } finally {
         turn?.pass()
-        inFlightBytes -= batch.body.length
       }
     },
-    isBehind: () => inFlightBytes > settings.inFlightBytes || queuedBytes > settings.backlogBytes,
+    window() {
+      const share = backlog.share()
+      return {
+        bytes: Math.floor(settings.window.bytes * share),
+        records: Math.floor(settings.window.records * share),
+      }
+    },
   }
 
   const door = httpDoor(context, (request) => options.authenticate(bearerOf(request.headers)))
@@ -176,7 +183,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
   const polls = setInterval(() => void poll(), SCHEMA_POLL_MS)
   async function poll() {
     try {
-      queuedBytes = (await queue.depth()).bytes
+      await backlog.recount()
       for (const name of new Set([...live.values()].map((socket) => socket.table))) {
         const table = await tables.open(name)
         if (table) for (const socket of live.values()) if (socket.table === name) socket.noteSchema(table)
@@ -186,6 +193,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
     }
   }
 
+  await backlog.recount()
   await listen(server, options.port, options.host ?? '127.0.0.1')
   const { port } = server.address() as AddressInfo
 
@@ -226,7 +234,11 @@ function listen(server: Server, port: number, host: string): Promise<void> {
     server.once('error', (cause: NodeJS.ErrnoException) =>
       reject(
         cause.code === 'EADDRINUSE'
-          ? new IngestError('local.port_in_use', `port ${port} is taken; choose another one with --port`, { cause })
+          ? new IngestError(
+              'local.port_in_use',
+              `port ${port} is taken; choose another one: push.port in lakeflow.yml, or --push-port of npm start`,
+              { cause },
+            )
           : cause,
       ),
     )

@@ -89,8 +89,9 @@ export function diskSpool(folder: string): Spool {
 
     async trim(offset) {
       const done = segments.filter((segment, i) => segment.end <= offset && i < segments.length - 1)
+      // Before the first await: another trim may run beside this one.
+      for (const segment of done) segments.splice(segments.indexOf(segment), 1)
       for (const segment of done) {
-        segments.splice(segments.indexOf(segment), 1)
         await rm(join(folder, segmentName(segment.offset)), { force: true })
       }
     },

@@ -87,7 +87,9 @@ function serveBare() {
   server.on('listening', () => say('listening', { port: (server.address() as { port: number }).port }))
 }
 
+/** Memory at its peak, and processor time without that of the start. */
 function usageOnStop(stop: () => Promise<unknown>) {
+  const cpu = process.cpuUsage()
   let peak = 0
   const timer = setInterval(() => {
     peak = Math.max(peak, process.memoryUsage().rss)
@@ -96,7 +98,7 @@ function usageOnStop(stop: () => Promise<unknown>) {
     if (message !== 'stop') return
     void stop().then(() => {
       clearInterval(timer)
-      const { user, system } = process.cpuUsage()
+      const { user, system } = process.cpuUsage(cpu)
       say('usage', { cpuSeconds: (user + system) / 1e6, peakRssMb: peak / 1e6 })
       setTimeout(() => process.exit(0), 100)
     })
@@ -105,14 +107,17 @@ function usageOnStop(stop: () => Promise<unknown>) {
 
 async function produce(): Promise<ProducerResult> {
   const pool = messages()
+  const cpu = process.cpuUsage()
   const startedMs = Date.now()
   const endMs = startedMs + config.seconds * 1000
   const sessions = await Promise.all(
     Array.from({ length: config.sessions }, (_, i) => session(i, pool, startedMs, endMs)),
   )
-  const elapsed = (Math.max(...sessions.map(({ lastAckMs }) => lastAckMs)) - startedMs) / 1000
+  const { user, system } = process.cpuUsage(cpu)
   return {
-    seconds: elapsed,
+    startedMs,
+    endedMs: Math.max(...sessions.map(({ lastAckMs }) => lastAckMs)),
+    cpuSeconds: (user + system) / 1e6,
     rowsPerFrame: pool.rows,
     sends: sessions.flatMap(({ sends }) => sends),
     ackMs: sessions.flatMap(({ ackMs }) => ackMs),

@@ -9,6 +9,7 @@ import {
 } from '../../sdk/index.ts'
 import { IngestError } from '../../shared/core/errors.ts'
 import type { Command, CommandContext } from '../command.ts'
+import { pushDeadLetters } from '../push/send-dead-letters.ts'
 import { DEFAULT_PUSH_PORT, projectToken, startProjectPush } from '../push/settings.ts'
 
 const DRAW_MS = 200
@@ -23,6 +24,10 @@ export const push: Command = {
   options: {
     url: { kind: 'text', value: 'url', describe: 'Another server than the one of this project.' },
     token: { kind: 'text', value: 'token', describe: "Default: the project's own." },
+    'dead-letters': {
+      kind: 'flag',
+      describe: 'Send again what was acknowledged and then did not fit the table, and forget it once it is stored.',
+    },
     create: { kind: 'flag', describe: 'Create the table from the first records, where that is allowed.' },
   },
   details: [
@@ -32,9 +37,14 @@ export const push: Command = {
   examples: [
     { command: 'lakeflow push main.events.clicks clicks.ndjson', what: 'A file.' },
     { command: 'tail -f app.log | lakeflow push main.events.log', what: 'Whatever comes.' },
+    {
+      command: 'lakeflow push main.events.clicks --dead-letters',
+      what: 'What was set aside, once the table fits again.',
+    },
   ],
   async run(context) {
     const { arguments: given, options, folder } = context
+    if (options.flag('dead-letters')) return pushDeadLetters(context, given.table!, await findServer(context))
     const input = given.file === undefined ? process.stdin : await openFile(resolve(folder, given.file))
     await using server = await findServer(context)
     const sdk = new ZerobusSdk(server.url, { token: server.token })

@@ -4,11 +4,12 @@ import type { PushLimits } from '../../shared/push/payload.ts'
 import type { IngestBatch, Receipt, Turn } from '../../shared/push/receive.ts'
 import type { PushTable } from '../../shared/push/tables.ts'
 import type { StateStore } from '../../shared/state/state-store.ts'
+import type { BacklogLimits } from './backlog.ts'
 import type { SessionSocket } from './session-socket.ts'
 
-export interface ServerSettings {
+export interface ServerSettings extends BacklogLimits {
   limits: PushLimits
-  /** What one session may have in flight. */
+  /** What one session may have in flight while the server keeps up. */
   window: { bytes: number; records: number }
   /** Connections are drained at this age. Default none, as a long timer: API Gateway's is 2 hours. */
   maxConnectionAgeMs: number
@@ -16,10 +17,6 @@ export interface ServerSettings {
   openMs: number
   /** How long a drained producer has to collect its acks. */
   drainMs: number
-  /** All batches being validated and stored, of all sessions. Beyond it sockets are not read. */
-  inFlightBytes: number
-  /** Queue bytes not yet committed. Beyond it sockets are not read: the disk is not a place to fall behind in. */
-  backlogBytes: number
 }
 
 export const defaultSettings: Omit<ServerSettings, 'limits'> = {
@@ -27,7 +24,7 @@ export const defaultSettings: Omit<ServerSettings, 'limits'> = {
   maxConnectionAgeMs: Number.POSITIVE_INFINITY,
   openMs: 15_000,
   drainMs: 10_000,
-  inFlightBytes: 64 << 20,
+  memoryBytes: 128 << 20,
   backlogBytes: 512 << 20,
 }
 
@@ -45,5 +42,6 @@ export interface PushContext {
   charge(principal: Principal, bytes: number): number
   /** `create`: a missing table may be made from this batch. */
   receive(table: string, batch: IngestBatch, options?: { turn?: Turn; create?: boolean }): Promise<Receipt>
-  isBehind(): boolean
+  /** What a session may have in flight now. */
+  window(): { bytes: number; records: number }
 }

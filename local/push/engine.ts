@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asIngestError, type IngestError } from '../../shared/core/errors.ts'
 import { type Committer, openCommitter, type PushCommitPorts } from '../../shared/push/commit.ts'
+import { isForGood, keepDeadLetter } from '../../shared/push/dead-letters.ts'
 import {
   createFlusher,
   type FlushedFile,
+  type Flusher,
   type FlushLimits,
   type FlushPorts,
   VISIBILITY_MS,
@@ -39,6 +41,8 @@ const RECEIVE_BYTES = 8 << 20
 const RECEIVE_RECORDS = 2000
 const IDLE_MS = 15
 const RETRY_MS = 500
+/** Tries of one commit before its files are given up and made again. */
+const MAX_FAILURES = 20
 
 /** Moves events from the queue into tables for as long as it runs: flush and commit beside each other. */
 export function startPushEngine(
@@ -47,7 +51,15 @@ export function startPushEngine(
   limits: FlushLimits,
   events: EngineEvents,
 ): PushEngine {
-  const flusher = createFlusher(ports, limits)
+  const { storage, clock } = ports
+  const flusher = createFlusher(
+    {
+      ...ports,
+      keepAside: (record, missing, error) =>
+        keepDeadLetter(record, missing, error, { storage, batchBytes: limits.batchBytes, nowMs: clock.now() }),
+    },
+    limits,
+  )
   const tables = new Map<string, TableCommits>()
   const closings = new Set<Promise<unknown>>()
   let stopping = false
@@ -81,7 +93,7 @@ export function startPushEngine(
 
   function announce(files: readonly FlushedFile[]) {
     for (const file of files) {
-      const commits = tables.get(file.table) ?? new TableCommits(file.table, owner, ports, events, flusher.settle)
+      const commits = tables.get(file.table) ?? new TableCommits(file.table, owner, ports, events, flusher)
       tables.set(file.table, commits)
       commits.add(file)
     }
@@ -112,7 +124,7 @@ class TableCommits {
   readonly #owner: string
   readonly #ports: PushCommitPorts & FlushPorts
   readonly #events: EngineEvents
-  readonly #settle: (file: FlushedFile) => void
+  readonly #flusher: Flusher
   #waiting: FlushedFile[] = []
   #committer: Committer | undefined
   #running: Promise<void> | undefined
@@ -122,9 +134,9 @@ class TableCommits {
     owner: string,
     ports: PushCommitPorts & FlushPorts,
     events: EngineEvents,
-    settle: (file: FlushedFile) => void,
+    flusher: Flusher,
   ) {
-    this.#settle = settle
+    this.#flusher = flusher
     this.#table = table
     this.#owner = owner
     this.#ports = ports
@@ -143,17 +155,23 @@ class TableCommits {
   }
 
   async #run() {
-    for (let failures = 0; this.#waiting.length > 0 && failures < 20; ) {
+    for (let failures = 0; this.#waiting.length > 0; ) {
       const files = this.#waiting.splice(0)
       try {
         await this.#commit(files)
         failures = 0
-      } catch (error) {
+      } catch (cause) {
+        const error = asIngestError(cause)
         // Whether the commit happened is found out by the next committer; the same files are offered to it.
         this.#committer = undefined
+        this.#events.failed(error)
+        if (isForGood(error)) this.#flusher.refuse(this.#table, error)
+        if (isForGood(error) || ++failures >= MAX_FAILURES) {
+          // Their records come again after their visibility. The files stay: they may be in the log after all.
+          for (const file of files) this.#flusher.settle(file)
+          continue
+        }
         this.#waiting = [...files, ...this.#waiting]
-        failures++
-        this.#events.failed(asIngestError(error))
         await sleep(RETRY_MS)
       }
     }
@@ -162,7 +180,7 @@ class TableCommits {
   async #commit(files: readonly FlushedFile[]) {
     this.#committer ??= await openCommitter(this.#table, this.#owner, this.#ports)
     const { snapshot, committed, refused } = await this.#committer.commit(files)
-    for (const file of files) this.#settle(file)
+    for (const file of files) this.#flusher.settle(file)
     this.#ports.tables.update(this.#table, snapshot)
     const garbage = refused.flatMap((file) => (file.add ? [`${rootOf(this.#table)}/${file.add.path}`] : []))
     await this.#ports.storage.delete(garbage)

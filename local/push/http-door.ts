@@ -50,7 +50,7 @@ export function httpDoor(
     const count = countRecords(rows)
     if (count === 0) return {}
     await new Promise((resolve) => setTimeout(resolve, context.charge(principal, body.length)))
-    while (context.isBehind()) await new Promise((resolve) => setTimeout(resolve, 10))
+    while (context.window().bytes === 0) await new Promise((resolve) => setTimeout(resolve, 10))
 
     const batch = isArray ? { count, encoding: 'none' as const, body: rows } : { count, encoding, body }
     const key = request.headers['idempotency-key']

@@ -23,6 +23,8 @@ const KEEP_ALIVE_MS = 30_000
 const NOTE_DURABLE_MS = 2000
 /** Answers that a producer has not taken. Beyond it nothing more is read from it: each frame it sends asks for another. */
 const MAX_UNTAKEN_BYTES = 1 << 20
+/** How often a held connection looks whether it may go on; its own acks wake it at once. */
+const HELD_MS = 10
 
 /** One connection and its session: docs/protocol.md. Lives until its socket is closed. */
 export class SessionSocket {
@@ -42,6 +44,8 @@ export class SessionSocket {
   #releaseTimer: NodeJS.Timeout | undefined
   #ackDue = false
   #ackTimer: NodeJS.Timeout | undefined
+  /** The window the producer knows. */
+  #toldWindow = { bytes: 0, records: 0 }
   #noted = 0
   #schemaTold = 0
   /** Receipts with rejections, to be told once the session's durable offset covers them. */
@@ -100,6 +104,11 @@ export class SessionSocket {
     if (!this.#session) return
     this.#session = machine.noteCommitted(this.#session, upTo)
     this.#scheduleAck()
+  }
+
+  /** The server has caught up: a producer that was told to send less is told. */
+  noteWindow() {
+    if (this.#session && this.#context.window().bytes > this.#toldWindow.bytes) this.#scheduleAck()
   }
 
   noteSchema(table: PushTable) {
@@ -163,6 +172,7 @@ export class SessionSocket {
     this.#session = machine.openSession(stored.id, { durable, committed: stored.committed })
     this.#noted = stored.durable
     this.#schemaTold = table?.newest.version ?? 0
+    this.#toldWindow = context.settings.window
     this.#send({
       type: 'opened',
       v: PROTOCOL_VERSION,
@@ -241,13 +251,16 @@ export class SessionSocket {
 
   #sendAck(durable: number, rejected: Pick<AckFrame, 'rejected' | 'rejectedRanges'>) {
     const committed = Math.min(this.#session!.committed, durable)
-    this.#send({ type: 'ack', durable, committed, ...rejected })
+    const window = this.#context.window()
+    const news = window.bytes === this.#toldWindow.bytes ? {} : { window }
+    this.#toldWindow = window
+    this.#send({ type: 'ack', durable, committed, ...rejected, ...news })
   }
 
   /** Stops reading the socket while the producer is over its window, over its quota, or the server is behind. */
   #hold(ms: number) {
     this.#heldUntilMs = Math.max(this.#heldUntilMs, this.#context.clock.now() + ms)
-    if (this.#isHeld() === 'no') return
+    if (!this.#isHeld()) return
     this.#paused = true
     this.#socket.pause()
     this.#release()
@@ -255,20 +268,24 @@ export class SessionSocket {
 
   #release() {
     if (!this.#paused || this.#closing) return
-    const held = this.#isHeld()
     clearTimeout(this.#releaseTimer)
-    if (held === 'no') {
+    if (this.#isHeld()) this.#releaseTimer = setTimeout(() => this.#release(), HELD_MS)
+    else {
       this.#paused = false
       this.#socket.resume()
-    } else if (held === 'for a while') this.#releaseTimer = setTimeout(() => this.#release(), 10)
+    }
   }
 
-  #isHeld(): 'until settled' | 'for a while' | 'no' {
-    const { window } = this.#context.settings
+  #isHeld(): boolean {
+    const window = this.#context.window()
     const { inFlightBytes = 0, inFlightRecords = 0 } = this.#session ?? {}
-    if (inFlightBytes > window.bytes || inFlightRecords > window.records) return 'until settled'
-    if (this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES) return 'for a while'
-    return this.#context.isBehind() || this.#context.clock.now() < this.#heldUntilMs ? 'for a while' : 'no'
+    return (
+      window.bytes === 0 ||
+      inFlightBytes > window.bytes ||
+      inFlightRecords > window.records ||
+      this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES ||
+      this.#context.clock.now() < this.#heldUntilMs
+    )
   }
 
   #finish() {

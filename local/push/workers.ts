@@ -27,6 +27,8 @@ export interface PushWorkers {
   validate: Validate
   /** A file whose lane is n is written on the n-th thread. */
   openFile: OpenTableFile
+  /** Bytes of files that the storage has yet to take. */
+  bufferedBytes(): number
   close(): Promise<void>
 }
 
@@ -70,6 +72,9 @@ export function startWorkers(storage: Storage, count: number): PushWorkers {
       }
     },
 
+    bufferedBytes: () =>
+      threads.flatMap(({ sinks }) => [...sinks.values()]).reduce((sum, { waitingBytes }) => sum + waitingBytes, 0),
+
     async close() {
       await Promise.all(threads.map((thread) => thread.close()))
     },
@@ -83,6 +88,8 @@ async function inline(input: ValidateInput): Promise<Validation> {
 const leastBusy = (threads: readonly Thread[]) => threads.reduce((a, b) => (b.busy < a.busy ? b : a))
 
 interface OrderlySink {
+  /** Given and not yet written. */
+  readonly waitingBytes: number
   write(bytes: Uint8Array): void
   end(how: 'finish' | 'abort'): Promise<unknown>
 }
@@ -90,9 +97,18 @@ interface OrderlySink {
 /** Writes that arrive as messages, one after another; a failure is told at the end. */
 function orderly(sink: StorageWriter): OrderlySink {
   let last: Promise<void> = Promise.resolve()
+  let waitingBytes = 0
   return {
+    get waitingBytes() {
+      return waitingBytes
+    },
     write(bytes) {
-      last = last.then(() => sink.write(bytes))
+      waitingBytes += bytes.length
+      last = last
+        .then(() => sink.write(bytes))
+        .finally(() => {
+          waitingBytes -= bytes.length
+        })
       last.catch(() => {})
     },
     async end(how) {

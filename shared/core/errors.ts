@@ -14,7 +14,7 @@ export const errorCodes = {
   'config.secret_missing': 'fix',
   /** A stored secret cannot be decrypted: its key is missing or another, or its file was changed. Restore the key, or store the secret again. */
   'secrets.unreadable': 'fix',
-  /** The port is taken. Stop the other program, or choose another port with `--port`. */
+  /** The port is taken. Stop the other program, or choose another port: `--port` for the API, `push.port` in lakeflow.yml or `--push-port` of `npm start` for the push server. */
   'local.port_in_use': 'fix',
   /** The built-in PostgreSQL, which the demo and the tests use, did not start. The message holds the server's own words. */
   'local.postgres_failed': 'fix',
@@ -120,6 +120,8 @@ export const errorCodes = {
   'push.session_taken': 'fix',
   /** A batch names a version of the table's schema that does not exist. Leave `schemaVersion` out, or name one the server told. */
   'push.schema_version_unknown': 'fix',
+  /** The table's columns were dropped or changed type since these events were checked. A producer leaves `schemaVersion` out. Events that were acknowledged before are kept under `_dead_letters/` of the lakehouse with this reason: make the table fit them again, or edit the files, then run `lakeflow push TABLE --dead-letters`. */
+  'push.table_changed': 'fix',
   /** No token, a wrong one or an expired one. Connect again with a token of the configured issuer. */
   'push.unauthenticated': 'fix',
   /** The token does not have this right on this table, or there is no such table. Ask for a token that has it. */

@@ -2,6 +2,7 @@ import { IngestError } from '../core/errors.ts'
 import type { AddFile } from '../delta/actions.ts'
 import type { Queue, ReceivedRecord } from '../queue/queue.ts'
 import type { StateStore } from '../state/state-store.ts'
+import { isForGood } from './dead-letters.ts'
 import { type Intervals, missingFrom, overlaps } from './intervals.ts'
 import { type OpenFilesLimits, type OpenFilesPorts, openFiles } from './open-files.ts'
 import { headerOf, type WriteThrough } from './receive.ts'
@@ -29,6 +30,11 @@ export interface FlushPorts extends OpenFilesPorts {
   state: StateStore
   queue: Pick<Queue, 'delete'>
   tables: PushTables
+  /**
+   * Puts aside the records of a batch that can never be stored in its table, so that they hold up nothing; the batch is
+   * deleted from the queue then. Without it such a batch comes again like any other.
+   */
+  keepAside?(record: ReceivedRecord, missing: Intervals, error: IngestError): Promise<void>
 }
 
 export interface FlushLimits extends OpenFilesLimits {
@@ -68,7 +74,12 @@ export interface Flusher {
   finish(which: 'due' | 'all'): Promise<FlushedFile[]>
   /** Whether the file was committed or refused is known, and what it holds is no longer in between. */
   settle(file: FlushedFile): void
+  /** The table takes no commit, for a reason that stays: what comes for it in the next minutes is kept aside. */
+  refuse(table: string, error: IngestError): void
 }
+
+/** Longer than a record's visibility, so that what was in the refused files is kept aside too. */
+const REFUSED_MS = 2 * VISIBILITY_MS
 
 /** Sessions whose committed ranges are remembered. */
 const KNOWN_SESSIONS = 10_000
@@ -77,6 +88,7 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
   const files = openFiles(ports, limits)
   /** Of sessions that write through: read once after each of their commits, not once a batch. */
   const committed = new Map<string, Promise<Intervals>>()
+  const tablesRefused = new Map<string, { error: IngestError; untilMs: number }>()
   /** Closed, not yet handed over: another file failed in the same call. */
   const finished: FlushedFile[] = []
   const nameOf = (table: string, session: string) => `${table}#${session}`
@@ -98,23 +110,29 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
     }
   }
 
-  /** Begins to write a record, if it has to be written; the promise inside is the end of it. */
-  async function begin(record: ReceivedRecord): Promise<{ written: Promise<void> } | undefined> {
+  /** What of a record is to be written: nothing while a file that holds it is on its way, or when all is in the table. */
+  async function missingOf(record: ReceivedRecord): Promise<Intervals | undefined> {
     const header = headerOf(record)
-    const { group, body } = record
-    const holder = files.holderOf(group, header)
+    const holder = files.holderOf(record.group, header)
     if (holder) {
       // In a file that is on its way into the table: it comes again after its visibility, when that is settled. Written into
       // another file now, it would have that file refused, with all the innocent records in it.
       if (holder !== 'some' && holder.pending.size === 0) holder.receipts.add(record.receipt)
       return undefined
     }
-    const known = await committedRanges(group, header.session, ports.state)
+    const known = await committedRanges(record.group, header.session, ports.state)
     const missing = missingFrom(known, header.from, header.to)
-    if (missing.length === 0) {
-      await ports.queue.delete([record.receipt])
-      return undefined
-    }
+    if (missing.length > 0) return missing
+    await ports.queue.delete([record.receipt])
+    return undefined
+  }
+
+  /** Begins to write a record; the promise inside is the end of it. */
+  async function begin(record: ReceivedRecord, missing: Intervals): Promise<{ written: Promise<void> } | undefined> {
+    const header = headerOf(record)
+    const { group, body } = record
+    const refused = tablesRefused.get(group)
+    if (refused && ports.clock.now() < refused.untilMs) throw refused.error
     const table = await ports.tables.open(group)
     if (!table) throw new IngestError('table.missing', `the table ${group} was dropped while it had events to store`)
     const schema = await ports.tables.schemaAt(table, header.schemaVersion)
@@ -138,25 +156,34 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
   return {
     async take(records) {
       const failed = new Map<string, IngestError>()
-      const begun: { table: string; written: Promise<void> }[] = []
-      const attempt = async (table: string, work: () => Promise<void>) => {
+      const keptAside = new Map<string, IngestError>()
+      const begun: { record: ReceivedRecord; missing: Intervals; written: Promise<void> }[] = []
+      const attempt = async (record: ReceivedRecord, missing: Intervals | undefined, work: () => Promise<unknown>) => {
         try {
           await work()
         } catch (error) {
           if (!(error instanceof IngestError)) throw error
-          failed.set(table, error)
+          if (!missing || !ports.keepAside || !isForGood(error)) return void failed.set(record.group, error)
+          keptAside.set(record.group, error)
+          await attempt(record, undefined, async () => {
+            await ports.keepAside!(record, missing, error)
+            await ports.queue.delete([record.receipt])
+          })
         }
       }
       for (const record of inOrder(records)) {
-        const table = record.group
-        if (failed.has(table)) continue
-        await attempt(table, async () => {
-          const one = await begin(record)
-          if (one) begun.push({ table, ...one })
+        if (failed.has(record.group)) continue
+        await attempt(record, undefined, async () => {
+          const missing = await missingOf(record)
+          if (!missing) return
+          await attempt(record, missing, async () => {
+            const one = await begin(record, missing)
+            if (one) begun.push({ record, missing, ...one })
+          })
         })
       }
-      for (const { table, written } of begun) await attempt(table, () => written)
-      return [...failed.values()]
+      for (const { record, missing, written } of begun) await attempt(record, missing, () => written)
+      return [...failed.values(), ...keptAside.values()]
     },
 
     async write(table, schema, header, { body, whole }) {
@@ -196,6 +223,8 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
       if (failed) throw failed.reason
       return finished.splice(0)
     },
+
+    refuse: (table, error) => void tablesRefused.set(table, { error, untilMs: ports.clock.now() + REFUSED_MS }),
 
     settle(file) {
       files.settle(file.path)

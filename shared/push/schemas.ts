@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { IngestError } from '../core/errors.ts'
 import { deltaSchemaText, parseDeltaSchema } from '../schema/delta-schema.ts'
-import type { Schema } from '../schema/types.ts'
+import { typeText } from '../schema/type-text.ts'
+import type { Field, Schema } from '../schema/types.ts'
 import type { StateStore } from '../state/state-store.ts'
 import { pushPartition } from './stored-sessions.ts'
 
@@ -38,4 +39,28 @@ export async function schemaAt(table: string, version: number, state: StateStore
       `${table} has no schema version ${version}; leave schemaVersion out`,
     )
   return { version, schema: parseDeltaSchema(stored.parse(entry.value).text) }
+}
+
+/** Why rows written by an older schema cannot be in a table of this one; undefined when they can. */
+export function misfitOf(older: Schema, now: Schema): string | undefined {
+  return fieldsMisfit(older.fields, now.fields, '')
+}
+
+function fieldsMisfit(older: readonly Field[], now: readonly Field[], path: string): string | undefined {
+  // Files know a column by its physical name: one that was only renamed is still there.
+  const idOf = ({ physicalName, name }: Field) => physicalName ?? name
+  for (const field of older) {
+    const found = now.find((other) => idOf(other) === idOf(field))
+    const name = `${path}${field.name}`
+    if (!found) return `the column ${name} is gone`
+    if (field.nullable && !found.nullable) return `the column ${name} must not be null now`
+    const misfit =
+      field.type.kind === 'struct' && found.type.kind === 'struct'
+        ? fieldsMisfit(field.type.fields, found.type.fields, `${name}.`)
+        : typeText(field.type) !== typeText(found.type) &&
+          `the column ${name} was ${typeText(field.type)} and is ${typeText(found.type)}`
+    if (misfit) return misfit
+  }
+  const demanded = now.find((field) => !field.nullable && !older.some((other) => idOf(other) === idOf(field)))
+  return demanded && `the new column ${path}${demanded.name} must not be null`
 }

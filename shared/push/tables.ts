@@ -11,7 +11,7 @@ import type { Field, Schema } from '../schema/types.ts'
 import type { StateStore } from '../state/state-store.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { ColumnInfo } from './frames.ts'
-import { registerSchema, schemaAt, type TableSchema } from './schemas.ts'
+import { misfitOf, registerSchema, schemaAt, type TableSchema } from './schemas.ts'
 
 /** The column that collects fields without a column, with policy `rescue`. */
 export const RESCUED = '_rescued_data'
@@ -28,7 +28,6 @@ export interface DeclaredTable {
   name: string
   policy: TablePolicy
   schema?: Schema
-  clusterBy?: readonly string[]
   properties?: Readonly<Record<string, string>>
 }
 
@@ -48,7 +47,11 @@ export interface PushTable {
 export interface PushTables {
   /** The table, at most `maxAgeMs` old; undefined when it does not exist and is not declared. */
   open(name: string): Promise<PushTable | undefined>
-  /** The columns of a table at an older version. @throws IngestError `push.schema_version_unknown` (fix) */
+  /**
+   * The columns of a table at an older version.
+   *
+   * @throws IngestError `push.schema_version_unknown`, `push.table_changed` when such rows no longer fit the table (fix)
+   */
   schemaAt(table: PushTable, version: number): Promise<TableSchema>
   /** Makes a table that a session brings its columns for; a table made meanwhile is returned as it is. */
   create(name: string, schema: Schema): Promise<PushTable>
@@ -124,6 +127,12 @@ export function createPushTables(declared: readonly DeclaredTable[], ports: Tabl
       const key = `${table.name}#${version}`
       const found = schemas.get(key) ?? (await schemaAt(table.name, version, ports.state))
       schemas.set(key, found)
+      const misfit = misfitOf(found.schema, table.newest.schema)
+      if (misfit)
+        throw new IngestError(
+          'push.table_changed',
+          `rows of schema version ${version} no longer fit ${table.name}: ${misfit}`,
+        )
       return found
     },
 

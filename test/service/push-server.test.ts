@@ -1,7 +1,10 @@
 import { afterEach, expect, test } from '@jest/globals'
 import { WebSocket } from 'ws'
+import type { CommandContext } from '../../local/command.ts'
+import { pushDeadLetters } from '../../local/push/send-dead-letters.ts'
 import type { PushServer, PushServerOptions } from '../../local/push-server.ts'
 import { RejectedRecordsError, ZerobusSdk } from '../../sdk/index.ts'
+import { deadLetters, readDeadLetter, writeDeadLetter } from '../../shared/push/dead-letters.ts'
 import { encodeBinary, serverFrames } from '../../shared/push/frames.ts'
 import { CLICKS, rowsOf } from '../support/push.ts'
 import { startTestPush } from '../support/push-door.ts'
@@ -132,6 +135,38 @@ test('the HTTP door takes an array or NDJSON, and a repeated Idempotency-Key sto
   await server.close()
 
   expect((await rowsOf(server.lake)).map((row) => row.id).sort()).toEqual(['a', 'b', 'c', 'd', 'e'])
+})
+
+test('dead letters are sent again once each, and what still does not fit becomes a letter of its own', async () => {
+  const server = await startServer()
+  const reason = { code: 'push.table_changed', message: 'the column n is gone' }
+  const put = (name: string, rows: string) =>
+    writeDeadLetter({ path: `_dead_letters/${CLICKS}/${name}`, reason }, Buffer.from(rows), server.lake)
+  await put('a-0-2', '{"id":"a"}\n{"id":7}\n')
+  await put('b-0-1', '{"id":"b"}\n')
+  const lines: string[] = []
+  const context = {
+    open: async () => ({ storage: server.lake }),
+    output: { json: false, line: (text: string) => lines.push(text), error: (text: string) => lines.push(text) },
+    signal: new AbortController().signal,
+  } as unknown as CommandContext
+
+  const exitCode = await pushDeadLetters(context, CLICKS, {
+    url: server.url,
+    token: 'secret',
+    async [Symbol.asyncDispose]() {},
+  })
+  const left = await Array.fromAsync(deadLetters(CLICKS, server.lake))
+  await server.close()
+
+  expect(exitCode).toBe(1)
+  expect(lines).toEqual([
+    `_dead_letters/${CLICKS}/a-0-2.ndjson, line 2: id wrong_type, got number, wanted string`,
+    `2 dead letters sent to ${CLICKS}, 1 with records that do not fit`,
+  ])
+  expect(left.map(({ path }) => path)).toEqual([`_dead_letters/${CLICKS}/a-0-2-rest`])
+  expect(Buffer.from(await readDeadLetter(left[0]!, server.lake)).toString()).toBe('{"id":7}\n')
+  expect((await rowsOf(server.lake)).map((row) => row.id).sort()).toEqual(['a', 'b'])
 })
 
 test('whatever a producer sends is answered by an error and a close, and honest ones go on', async () => {

@@ -74,7 +74,10 @@ test(
     const sdk = new ZerobusSdk(front.url, { token: 'secret' })
 
     const steady = Array.from({ length: producers }, async (_, p) => {
-      const stream = await sdk.createStream({ tableName: 'main.events.clicks' }, { recoveryBackoffMs: 50, lingerMs: 5 })
+      const stream = await sdk.createStream(
+        { tableName: 'main.events.clicks' },
+        { recoveryBackoffMs: 50, lingerMs: 5, recoveryTimeoutMs: 600_000 },
+      )
       let sent = 0
       for (; Date.now() < endMs; await sleep(10)) {
         const lines = Array.from({ length: 50 }, (_, i) => `{"id":"p${p}:${sent + i}","n":${sent + i}}`)

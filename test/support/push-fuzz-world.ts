@@ -87,7 +87,7 @@ export function fuzzWorld() {
         pending--
       }
     },
-    isBehind: () => false,
+    window: () => ({ bytes: 4 << 20, records: 200_000 }),
   }
   const authenticate = createAuthenticator({ tokens: [{ name: 'w', token: 'secret', grants, quota: {} }] })
   const door = httpDoor(context, (request) => authenticate(bearerOf(request.headers)))

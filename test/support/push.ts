@@ -1,17 +1,20 @@
 import { parquetReadObjects } from 'hyparquet'
 import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
 import type { Clock } from '../../shared/core/clock.ts'
+import type { IngestError } from '../../shared/core/errors.ts'
 import type { Random } from '../../shared/core/random.ts'
 import { readSnapshot } from '../../shared/delta/snapshot.ts'
 import { openCommitter } from '../../shared/push/commit.ts'
+import { isForGood, keepDeadLetter } from '../../shared/push/dead-letters.ts'
 import { createFlusher, defaultFlushLimits, VISIBILITY_MS } from '../../shared/push/flush.ts'
+import type { Intervals } from '../../shared/push/intervals.ts'
 import { defaultLimits } from '../../shared/push/payload.ts'
 import type { IngestBatch, Receipt, ReceivePorts } from '../../shared/push/receive.ts'
 import { receive } from '../../shared/push/receive.ts'
 import { tableFile } from '../../shared/push/table-file.ts'
 import { createPushTables, type DeclaredTable, defaultPolicy } from '../../shared/push/tables.ts'
 import { validateRows } from '../../shared/push/validate.ts'
-import type { Queue } from '../../shared/queue/queue.ts'
+import type { Queue, ReceivedRecord } from '../../shared/queue/queue.ts'
 import type { StateStore } from '../../shared/state/state-store.ts'
 import type { Storage } from '../../shared/storage/storage.ts'
 import { column, seededRandom } from './delta.ts'
@@ -57,6 +60,8 @@ export function pushProcess(
     ...ports,
     random,
     tables,
+    keepAside: (record: ReceivedRecord, missing: Intervals, error: IngestError) =>
+      keepDeadLetter(record, missing, error, { ...ports, batchBytes: defaultLimits.batchBytes, nowMs: 0 }),
     openFile: async (target: Parameters<typeof tableFile>[0]) =>
       tableFile(target, ports.storage.writer(target.path), createBatchWriter),
   }
@@ -83,13 +88,14 @@ export function pushProcess(
     /** Everything that can be received now into one file a table, and these into one version. */
     async flushAndCommit(table = CLICKS) {
       const records = await ports.queue.receive({ maxBytes: 1 << 30, maxRecords: 10_000, visibilityMs: VISIBILITY_MS })
-      const [error] = await flusher.take(records)
+      const failed = await flusher.take(records)
+      const [error] = failed.filter((one) => !isForGood(one))
       if (error) throw error
       const files = await flusher.finish('all')
       const committer = await openCommitter(table, `process-${seed}`, { ...ports, random })
       const result = await committer.commit(files)
       for (const file of files) flusher.settle(file)
-      return result
+      return { ...result, failed }
     },
   }
 }

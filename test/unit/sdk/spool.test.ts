@@ -48,6 +48,20 @@ test('segments that are wholly acknowledged are removed', async () => {
   expect(await diskSpool(folder).load()).toMatchObject({ offset: 2, records: [...big, ...big] })
 })
 
+test('trims beside each other remove a segment once, and later records have a place', async () => {
+  const spool = diskSpool(folder)
+  await spool.load()
+  const long = 'x'.repeat(1 << 20)
+  await spool.append(0, [`{"id":"${long}"}`, `{"id":1}`])
+  await spool.append(2, records(2, 3))
+
+  await Promise.all([spool.trim(2), spool.trim(2)])
+  await spool.append(3, records(3, 5))
+  await spool.close()
+
+  expect(await diskSpool(folder).load()).toEqual({ offset: 2, records: records(2, 5) })
+})
+
 test('a crashed producer goes on with its session and its records; nothing it knows to be durable is sent again', async () => {
   const server = scriptedServer({
     ingest: (peer, { offset, count }, connection) => connection > 0 && peer.ack(offset + count),
