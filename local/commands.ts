@@ -7,6 +7,7 @@ import { init } from './commands/init.ts'
 import { optimize } from './commands/optimize.ts'
 import { push } from './commands/push.ts'
 import { query } from './commands/query.ts'
+import { replay } from './commands/replay.ts'
 import { run } from './commands/run.ts'
 import { runs } from './commands/runs.ts'
 import { secret } from './commands/secret.ts'
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   describe,
   optimize,
   vacuum,
+  replay,
   push,
   start,
   secret,

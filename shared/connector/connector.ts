@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { Message } from '../core/change.ts'
+import type { Message, Row } from '../core/change.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Json } from '../core/json.ts'
 import type { Schema } from '../schema/types.ts'
@@ -145,6 +145,11 @@ export interface ChangeStream extends StreamBase {
   changes(after: Json): AsyncIterable<Message<Json>>
   /** The engine has durably committed everything up to this cursor; the source may forget it. */
   acknowledge?(cursor: Json): Promise<void>
+  /**
+   * The row of a key as it is now, in the stream's columns; no message when it is gone, or the stream would not read it.
+   * Key values are of the stream's types, or their text.
+   */
+  lookUp?(key: Row): AsyncIterable<Message<Json>>
   /** Mode `query`: every key that exists now, for finding deletes. Rows and blocks hold the key's columns only, in the key's order. */
   keys?(): AsyncIterable<Message<Json>>
   /**

@@ -105,7 +105,8 @@ export async function planAndRelease(
   return plan
 }
 
-async function knownPlan(project: Project, pipeline: string, connector: Connector, context: unknown) {
+/** What a pipeline reads, and how that differs from what it read before. */
+export async function knownPlan(project: Project, pipeline: string, connector: Connector, context: unknown) {
   const known = await readKnownTables(project.state, pipeline)
   const before = { ...(known && { known }), nowMs: project.clock.now() }
   return planPipeline(connector, context, pipelineNamed(project, pipeline), before)
@@ -165,8 +166,13 @@ export const quarantineOf =
     runId: string,
     ports: SyncPorts,
   ): NonNullable<StreamTask['quarantine']> =>
-  (rows) =>
-    appendQuarantine(destination, rows, { runId, owner: `lakeflow/${pipeline}/${tableNameText(destination)}` }, ports)
+  (rows, place) =>
+    appendQuarantine(
+      destination,
+      rows,
+      { runId, place, owner: `lakeflow/${pipeline}/${tableNameText(destination)}` },
+      ports,
+    )
 
 /** @throws IngestError `usage.invalid` (fix) for a table that the pipeline does not have */
 export function fullRefreshOf(

@@ -139,7 +139,11 @@ async function rejectedRows(
   return rows.map((payload, record) => {
     const lacking = [...keys, ...sequence].find((field) => payload[physicalName(field)] === null)
     const wanted = lacking && keys.includes(lacking) ? 'a key' : 'a sequence'
-    return { rejection: { record, column: lacking?.name ?? '', code: 'missing', got: 'null', wanted }, payload }
+    return {
+      rejection: { record, column: lacking?.name ?? '', code: 'missing', got: 'null', wanted },
+      payload,
+      form: 'rows',
+    }
   })
 }
 

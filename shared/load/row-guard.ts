@@ -1,6 +1,7 @@
 import { type BatchOptions, type BatchWriter, createBatchWriter } from '../columnar/batch-writer.ts'
 import type { Block, Change, Row } from '../core/change.ts'
 import type { LogicalType } from '../schema/types.ts'
+import { ABSENT } from './changes.ts'
 import type { Guard, Landing } from './landing.ts'
 import { splitRecords } from './split-records.ts'
 import type { RejectedRow, Stage } from './stage.ts'
@@ -68,7 +69,11 @@ class Guards {
       if (value === null || value === undefined) continue
       if (guard.type ? this.#probes.get(guard)!.fits(value) : false) continue
       if (guard.action === 'discard_row') {
-        this.#setAside(guard, record, change.row)
+        this.#setAside(
+          guard,
+          { record, form: 'rows' },
+          change.absent ? { ...change.row, [ABSENT]: change.absent } : change.row,
+        )
         return undefined
       }
       if (guard.type) row[guard.column] = null
@@ -122,7 +127,7 @@ class Guards {
       if (value === undefined || nothing.equals(value)) continue
       if (guard.type && this.#probes.get(guard)!.fitsText(format, value, delimiter, nothing)) continue
       if (guard.action === 'discard_row') {
-        this.#setAside(guard, record, join(fields, delimiter))
+        this.#setAside(guard, { record, form: format, columns: this.#landing.columns }, join(fields, delimiter))
         return undefined
       }
       values[at] = nothing
@@ -147,7 +152,7 @@ class Guards {
       if (row[guard.column] === null || row[guard.column] === undefined) continue
       if (guard.type && this.#probes.get(guard)!.fitsJson(guard.column, bytes)) continue
       if (guard.action === 'discard_row') {
-        this.#setAside(guard, record, [bytes])
+        this.#setAside(guard, { record, form: 'ndjson' }, [bytes])
         return undefined
       }
       if (guard.type) {
@@ -158,11 +163,15 @@ class Guards {
     return text === undefined ? [bytes] : [Buffer.from(`${text}}`)]
   }
 
-  #setAside({ column }: Guard, record: number, row: Row | readonly Uint8Array[]): void {
+  #setAside(
+    { column }: Guard,
+    { record, ...shape }: { record: number } & Pick<RejectedRow, 'form' | 'columns'>,
+    row: Row | readonly Uint8Array[],
+  ): void {
     this.rejected += 1
     const rejection = { record, column, code: 'unknown_field', got: 'a value', wanted: 'no such column' } as const
     const payload = Array.isArray(row) ? Buffer.concat(row as Uint8Array[]) : (row as Row)
-    this.#options.onRejected([{ rejection, payload }])
+    this.#options.onRejected([{ rejection, payload, ...shape }])
   }
 }
 

@@ -32,6 +32,9 @@ export interface RejectedRow {
   rejection: Rejection
   /** The row as it came: its bytes in the block's format, or its values. Undefined when it is no longer in memory. */
   payload?: Uint8Array | Row
+  form: 'rows' | Block['format']
+  /** The columns of a payload that has no names in it, in its order. */
+  columns?: readonly string[]
 }
 
 /** Durable, complete and in no log: invisible until a commit names it. */
@@ -253,7 +256,10 @@ class OpenFile {
     this.#options.onRejected(
       rejections.map((rejection) => {
         const payload = this.#payloadOf(rejection)
-        return payload === undefined ? { rejection } : { rejection, payload }
+        const { format: form } = this
+        const columns =
+          form === 'copy' || form === 'csv' ? this.#options.schema.fields.map(({ name }) => name) : undefined
+        return { rejection, form, ...(payload !== undefined && { payload }), ...(columns && { columns }) }
       }),
     )
   }

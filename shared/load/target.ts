@@ -34,6 +34,9 @@ export interface TargetOptions {
 /** Names the writer a table belongs to. */
 const OWNER = 'lakeflow.owner'
 
+/** The writer a table belongs to; undefined for a table of another maker. */
+export const ownerOf = ({ metadata }: TableSnapshot): string | undefined => metadata.configuration[OWNER]
+
 /** The log of one table. Reading again costs only what is new. */
 export function commitLog(first: TableSnapshot, ports: TargetPorts): CommitLog {
   let newest = first
@@ -69,7 +72,7 @@ export async function openTarget(options: TargetOptions, ports: TargetPorts): Pr
     snapshot = made.kind === 'committed' ? made.snapshot : await readSnapshot(ports.storage, root)
     invariant(snapshot, `the table ${name} was made and cannot be read`)
   }
-  const maker = snapshot.metadata.configuration[OWNER]
+  const maker = ownerOf(snapshot)
   if (maker !== owner) {
     const whose = maker === undefined ? 'was not made by this program' : `belongs to ${maker}`
     throw new IngestError(

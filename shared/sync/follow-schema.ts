@@ -14,12 +14,14 @@ const MAX_ROUNDS = 20
 /** What the stream's columns mean for its table now. */
 export function driftOf(run: StreamRun, table: TableSnapshot, options: { whole?: boolean } = {}): DriftPlan {
   const { task, stream } = run
-  const { key, sequenceBy, cursorColumns, followsNewColumns, schemaDrift = EVOLVE } = task.table
+  const { key, sequenceBy, cursorColumns, followsNewColumns, autoFullRefresh, schemaDrift = EVOLVE } = task.table
+  // Who lets a full refresh begin by itself wants one column and not two; a history would lose its versions.
+  const copies = typeof autoFullRefresh === 'object' && !keepsHistory(task)
   // Who asks for a full refresh takes the source as it is.
   const policy: DriftPolicy = task.fullRefresh && !task.resync ? EVOLVE : schemaDrift
   return planDrift(table.schema, stream.schema, {
     policy,
-    fixed: [...key, ...sequenceBy, ...cursorColumns],
+    fixed: copies ? stream.schema.fields.map(({ name }) => name) : [...key, ...sequenceBy, ...cursorColumns],
     chosen: !followsNewColumns,
     ...(keepsHistory(task) && { own: [START_AT, END_AT] }),
     ...(keepsHistory(task) && sequenceBy[0] !== undefined && { lead: sequenceBy[0] }),

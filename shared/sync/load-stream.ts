@@ -21,6 +21,7 @@ const MAX_AGE_MS = 3 * 86_400_000
 export async function loadStream(run: StreamRun): Promise<{ done: boolean; startedAtMs: number }> {
   const { task, ports, stream, log } = run
   const load = (await unfinished(run)) ?? (await begin(run))
+  run.load = load.id
   const kept = planOf(load)
   const plan = { ...kept, landing: kept.landing ?? (await followSchema(run)) }
   const all = await readPieces(ports.state, task, load)
@@ -44,6 +45,7 @@ export async function loadStream(run: StreamRun): Promise<{ done: boolean; start
     })
   const done = all.every((piece) => piece.done)
   if (done) await swapIn(run, load, plan, { rows: pieces, ...(changes && { changes }) })
+  delete run.load
   return { done, startedAtMs: load.startedAtMs }
 }
 

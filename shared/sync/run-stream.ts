@@ -27,6 +27,17 @@ export interface Runner {
   isDead?: (holder: Holder) => boolean
 }
 
+const newTally = (): Tally => ({
+  mode: 'none',
+  rows: 0,
+  bytes: 0,
+  rejected: 0,
+  commits: 0,
+  drift: new Set(),
+  copied: false,
+  progress: 0,
+})
+
 const BACKOFF_MS = 1_000
 const MAX_BACKOFF_MS = 60_000
 
@@ -38,16 +49,7 @@ const MAX_BACKOFF_MS = 60_000
 export async function runStream(task: StreamTask, ports: SyncPorts, runner: Runner): Promise<StreamResult> {
   const { stream } = task
   const startedAtMs = ports.clock.now()
-  const tally: Tally = {
-    mode: 'none',
-    rows: 0,
-    bytes: 0,
-    rejected: 0,
-    commits: 0,
-    drift: new Set(),
-    copied: false,
-    progress: 0,
-  }
+  const tally = newTally()
   const summary = (state: StreamSummary['state'], error?: IngestError): StreamSummary => ({
     stream,
     state,
@@ -75,7 +77,8 @@ export async function runStream(task: StreamTask, ports: SyncPorts, runner: Runn
   }
 }
 
-async function withLease<T>(
+/** Does work on a stream that no other process works on. @throws IngestError `state.lease_held` (retry) */
+export async function withLease<T>(
   task: StreamTask,
   ports: SyncPorts,
   { holder, isDead }: Runner,
@@ -128,8 +131,13 @@ async function untilDone(task: StreamTask, ports: SyncPorts, runner: Runner, tal
   }
 }
 
-/** Opens everything anew, brings state and table into step, and reads. */
-async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner, tally: Tally): Promise<boolean> {
+/** Opens everything anew, and brings state and table into step. */
+export async function openRun(
+  task: StreamTask,
+  ports: SyncPorts,
+  runner: Runner,
+  tally: Tally = newTally(),
+): Promise<StreamRun> {
   if (task.table.refused) throw new IngestError('table.schema_frozen', task.table.refused)
   const stream = await task.open()
   const id = writerId(task)
@@ -150,7 +158,7 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
 
   const { state } = writer.current
   if (state) tally.loadedAtMs = state.loadedAtMs
-  const run: StreamRun = {
+  return {
     task: tally.copied ? task : await taskNow(task, ports, state),
     ports,
     stream,
@@ -160,6 +168,12 @@ async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner,
     reading: new Reading(task, ports.clock, tally),
     aside: [],
   }
+}
+
+/** Reads what is to be read. Returns whether there is more. */
+async function attemptStream(task: StreamTask, ports: SyncPorts, runner: Runner, tally: Tally): Promise<boolean> {
+  const run = await openRun(task, ports, runner, tally)
+  const { stream, log, writer } = run
   const drift = driftOf(run, await log.read())
   if (drift.frozen) tellDrift(run, drift)
   if (await needsCopy(run)) {

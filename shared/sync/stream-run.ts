@@ -7,6 +7,7 @@ import { type CommitLog, commitOnce } from '../load/commit-once.ts'
 import type { Engine } from '../load/engine.ts'
 import type { Landing } from '../load/landing.ts'
 import type { MergeSpec } from '../load/merge.ts'
+import type { Place } from '../load/quarantine.ts'
 import { guardRows } from '../load/row-guard.ts'
 import { openStage, type RejectedRow, type Stage } from '../load/stage.ts'
 import type { ResolvedTable } from '../pipeline/resolve.ts'
@@ -45,7 +46,7 @@ export interface StreamTask extends StreamKey {
   deadlineMs?: number
   report: Report
   /** Takes rows that were set aside; they are durable when it resolves. */
-  quarantine?: (rows: readonly RejectedRow[]) => Promise<void>
+  quarantine?: (rows: readonly RejectedRow[], place: Place) => Promise<void>
 }
 
 /** What one run did to one stream, over all its attempts. */
@@ -75,6 +76,8 @@ export interface StreamRun {
   readonly writer: Writer<StreamState>
   readonly tally: Tally
   readonly reading: Reading
+  /** The full copy that is being made. */
+  load?: string
   /** Rows set aside and not yet handed to the quarantine. */
   aside: RejectedRow[]
 }
@@ -139,7 +142,9 @@ export function setAside({ aside, tally, task }: StreamRun, rows: readonly Rejec
 export async function quarantine(run: StreamRun): Promise<void> {
   const rows = run.aside
   run.aside = []
-  if (rows.length > 0) await run.task.quarantine?.(rows)
+  if (rows.length === 0) return
+  const { loadId = '', cursor = null } = run.writer.current.state ?? {}
+  await run.task.quarantine?.(rows, { loadId: run.load ?? loadId, cursor: run.load ? '' : JSON.stringify(cursor) })
 }
 
 /** One commit of the stream, exactly once, and everyone told. */

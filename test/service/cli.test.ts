@@ -126,6 +126,32 @@ test('a pipeline is copied, then followed, and what it did can be asked for', as
   expect((await lakeflow(['discover', 'db', '--table', 'orders'])).out).toContain('total  decimal(10,2)')
 })
 
+test('rows that were set aside are replayed once they fit, and only once', async () => {
+  await database.query(`create table visits (id int primary key, tags text[], updated_at timestamptz not null default now());
+    insert into visits values (1, '{a}'), (2, '{{a,b}}'), (3, '{{a},{b}}')`)
+  project({ definition: { objects: [{ table: { source_schema: 'public', source_table: 'visits' } }] } })
+  // More dimensions than the column was declared with.
+  const run = await lakeflow(['run', 'shop'])
+  const before = await lakeflow(['replay', 'shop', '--json'])
+
+  // The cursor column does not move: no run reads the row again.
+  await database.query(`update visits set tags = '{b}' where id = 2; delete from visits where id = 3`)
+  const mended = await lakeflow(['replay', 'shop.visits', '--json'])
+  const again = await lakeflow(['replay', 'shop'])
+  const wrong = await lakeflow(['replay', 'shpo'])
+
+  expect(JSON.parse(run.out.trim().split('\n').at(-1)!).streams).toMatchObject([{ rows: 1, rejected: 2 }])
+  expect([before.code, JSON.parse(before.out)]).toMatchObject([1, { applied: 0, left: [{}, {}] }])
+  expect([mended.code, JSON.parse(mended.out)]).toMatchObject([0, { applied: 2, left: [] }])
+  expect(again).toMatchObject({ code: 0, out: expect.stringContaining('0 applied, 0 left') })
+  expect(await rows('select id, tags[1] as tag from main.shop.visits order by id')).toEqual([
+    { id: 1, tag: 'a' },
+    { id: 2, tag: 'b' },
+  ])
+  expect(await rows('select count(*) n from main.shop.visits__quarantine')).toEqual([{ n: 0 }])
+  expect(wrong).toMatchObject({ code: 2, errors: expect.stringContaining('did you mean shop?') })
+})
+
 test('tables that come and go are followed, told and shown, and stop no other', async () => {
   await database.query(`create schema moving; create table moving.one (id int primary key); insert into moving.one values (1);
     create table moving.two (id int primary key); insert into moving.two values (1)`)

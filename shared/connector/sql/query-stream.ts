@@ -5,7 +5,7 @@ import type { ChangeStream } from '../connector.ts'
 import type { SqlColumn } from './dialect.ts'
 import { columnNamed, filterSql } from './filter.ts'
 import { finishedUpTo, type OpenWork, parseQueryCursor } from './finished.ts'
-import { betweenPlaces, type Place } from './order.ts'
+import { betweenPlaces, comparePlace, type Place } from './order.ts'
 import { parsePiece } from './pieces.ts'
 import { type SqlSource, selectSql } from './source.ts'
 import { fromText } from './values.ts'
@@ -75,6 +75,12 @@ export function queryStream(source: SqlSource, work: OpenWork): ChangeStream {
         yield* step(after, upto)
       }
       if (JSON.stringify(next) !== JSON.stringify(before)) yield checkpoint(next as unknown as Json)
+    },
+    lookUp(key) {
+      const here = source.key.flatMap((column) =>
+        (['>=', '<='] as const).map((sign) => comparePlace([column], sign, [String(key[column.name])], dialect)),
+      )
+      return source.read(reading, source.selected, source.from, [...here, ...source.conditions, ...alive])
     },
     async *keys() {
       yield* source.read(reading, source.key, source.from, alive)

@@ -1,18 +1,16 @@
 import type { ChangeStream } from '../../connector/connector.ts'
 import { matches } from '../../connector/match.ts'
-import { comparePlace } from '../../connector/sql/order.ts'
 import { parsePiece } from '../../connector/sql/pieces.ts'
-import { fromText } from '../../connector/sql/values.ts'
 import { checkpoint, type Message, type Row, remove } from '../../core/change.ts'
 import { IngestError } from '../../core/errors.ts'
 import { type Json, JsonText } from '../../core/json.ts'
 import type { LogicalType } from '../../schema/types.ts'
 import { copyBlocks } from './copy-blocks.ts'
-import { dialect } from './dialect.ts'
 import { describe } from './discover.ts'
 import { type LogCursor, parseLogCursor } from './log-cursor.ts'
 import { readLog } from './log-reader.ts'
 import { type Decode, decoderOf } from './log-values.ts'
+import { lookUp } from './look-up.ts'
 import type { Lsn } from './lsn.ts'
 import { type LogMessage, type LogRelation, readMessage, type Tuple } from './pgoutput.ts'
 import { pieceSql, splitByPages } from './ranges.ts'
@@ -96,6 +94,10 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
       } finally {
         release()
       }
+    },
+    async *lookUp(key) {
+      const found = await lookUp(source, key)
+      if (found) yield found
     },
     acknowledge: (json) => slot.committed(relation, parseLogCursor(json).lsn),
   }
@@ -229,33 +231,6 @@ function same(a: unknown, b: unknown): boolean {
     return JSON.stringify(a) === JSON.stringify(b)
   return a === b
 }
-
-/** The row as it is now; undefined when it is gone or does not pass the filter. Whatever came after is still in the log. */
-async function lookUp(source: Source, key: Row): Promise<Extract<Message<Lsn>, { op: 'upsert' }> | undefined> {
-  const list = source.selected.map(
-    (column, index) => `(${column.read(dialect.identifier(column.name))})::text as c${index}`,
-  )
-  const place = source.key.map(({ name }) => textOf(key[name]))
-  const conditions = [
-    ...source.key.map((column, index) => comparePlace([column], '>=', [place[index]!], dialect)),
-    ...source.key.map((column, index) => comparePlace([column], '<=', [place[index]!], dialect)),
-    ...source.conditions,
-  ]
-  const [found] = await source.sessions.query<Record<string, string | null>>(
-    naming('look up a row of', source),
-    `select ${list.join(', ')} from ${source.from} where ${conditions.join(' and ')}`,
-  )
-  if (!found) return undefined
-  const row = Object.fromEntries(
-    source.selected.map(({ name, type }, index) => {
-      const text = found[`c${index}`] ?? null
-      return [name, text === null ? null : type.kind === 'variant' ? new JsonText(text) : fromText(text, type)]
-    }),
-  )
-  return { op: 'upsert', row }
-}
-
-const textOf = (value: unknown) => (Buffer.isBuffer(value) ? `\\x${value.toString('hex')}` : String(value))
 
 async function columnDecoders(source: Source): Promise<ReadonlyMap<string, Decode>> {
   const { sessions, relation, types } = source
