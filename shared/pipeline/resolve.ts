@@ -1,7 +1,7 @@
 import type { ReadMode, SourceTable } from '../connector/connector.ts'
 import type { Filter } from '../connector/filter.ts'
 import { IngestError } from '../core/errors.ts'
-import type { DriftPolicy } from '../schema/drift.ts'
+import type { DriftPolicy } from '../schema/schema-change.ts'
 import type { ConnectorOptions } from './connector-options.ts'
 import { type RefreshWindow, refreshWindowOf } from './refresh-window.ts'
 import { parseRowFilter, renameColumns } from './row-filter.ts'

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { DriftPolicy } from '../schema/drift.ts'
+import type { DriftPolicy } from '../schema/schema-change.ts'
 
 import { ignored } from './ignored.ts'
 

@@ -1,42 +1,9 @@
+import { COLUMN_ID, INACTIVE, mark, SIBLING_OF } from './column-marks.ts'
 import { foldName } from './names.ts'
+import type { DriftAction, DriftPolicy, SchemaChange } from './schema-change.ts'
 import { typeText } from './type-text.ts'
 import type { Field, LogicalType, Schema } from './types.ts'
 import { commonType } from './widen.ts'
-
-/** What is done when a source is not as its table knows it. */
-export type DriftAction = 'evolve' | 'freeze' | 'discard_row' | 'discard_value'
-
-export interface DriftPolicy {
-  tables: DriftAction
-  columns: DriftAction
-  dataType: DriftAction
-  /** A new column is filled for the rows that were there. */
-  backfill: boolean
-}
-
-export const EVOLVE: DriftPolicy = { tables: 'evolve', columns: 'evolve', dataType: 'evolve', backfill: false }
-
-/** One difference between a source and its table, for the event log. */
-export interface SchemaChange {
-  kind:
-    | 'column_added'
-    | 'column_removed'
-    | 'column_returned'
-    | 'column_renamed'
-    | 'type_widened'
-    | 'type_changed'
-    | 'table_added'
-    | 'table_removed'
-    | 'table_returned'
-  /** The source's column; of a change of tables there is none. */
-  column?: string
-  /** Name or type in the table, and in the source; null where there is none. */
-  before: string | null
-  after: string | null
-  action: DriftAction
-  /** What became of it, for people: `goes to price__string`. */
-  outcome: string
-}
 
 /** Where the values of one column of a stream go. */
 export interface Route {
@@ -79,13 +46,6 @@ export interface DriftOptions {
   /** Every row is replaced: a type may become any other. */
   whole?: boolean
 }
-
-/** The source's own, lasting name of a column, where it has one: a renamed column keeps it. */
-export const COLUMN_ID = 'lakeflow.columnId'
-/** No column of the source feeds this one now. */
-export const INACTIVE = 'lakeflow.inactive'
-/** Name of the column whose values this one takes since their type changed. */
-const SIBLING_OF = 'lakeflow.siblingOf'
 
 /**
  * What follows for a table from the columns its stream has now. Pure: marks in the table's own column metadata say what
@@ -329,11 +289,3 @@ class Planner {
 /** `decimal(10,2)` -> `decimal_10_2`; of a nested type its kind. */
 const shortName = (type: LogicalType): string =>
   type.kind === 'decimal' ? `decimal_${type.precision}_${type.scale}` : type.kind
-
-function mark(field: Field, marks: Readonly<Record<string, unknown>>): Field {
-  const metadata = Object.fromEntries(
-    Object.entries({ ...field.metadata, ...marks }).filter(([, value]) => value !== undefined),
-  )
-  const { metadata: _, ...rest } = field
-  return Object.keys(metadata).length > 0 ? { ...rest, metadata } : rest
-}

@@ -5,7 +5,8 @@ import { END_AT, START_AT } from '../load/history-columns.ts'
 import { type Landing, landingOf } from '../load/landing.ts'
 import { retypeTable } from '../load/retype-table.ts'
 import { withoutSchema } from '../load/target.ts'
-import { type DriftPlan, type DriftPolicy, EVOLVE, planDrift, type SchemaChange } from '../schema/drift.ts'
+import { type DriftPlan, planDrift } from '../schema/drift.ts'
+import { type DriftPolicy, EVOLVE, type SchemaChange } from '../schema/schema-change.ts'
 import { keepsHistory, mergesByKey, type StreamRun } from './stream-run.ts'
 
 /** How often the table may change under a plan before something else is wrong. */

@@ -1,5 +1,5 @@
 import type { IngestError } from '../core/errors.ts'
-import type { SchemaChange } from '../schema/drift.ts'
+import type { SchemaChange } from '../schema/schema-change.ts'
 import type { StreamSummary } from '../state/runs.ts'
 
 /** What a running sync tells, for a progress display and for the event log. Streams are named by their destination. */

@@ -261,7 +261,6 @@ async function changeOf(
   const spec = { mode, keys: task.table.key, sequenceBy } as const
   const { change, rejected } = await merge(table, files, spec, { ...ports, engine: await ports.engine() })
   // The source may have rows without a sequence.
-  if (rejected.length > 0)
-    await task.quarantine?.(rejected, { loadId: writer.current.state!.loadId, cursor: 'replay' })
+  if (rejected.length > 0) await task.quarantine?.(rejected, { loadId: writer.current.state!.loadId, cursor: 'replay' })
   return change
 }

@@ -3,7 +3,7 @@ import { IngestError } from '../core/errors.ts'
 import { type ResolvedTable, resolvePipeline, tableNameText } from '../pipeline/resolve.ts'
 import type { PipelineSpec } from '../pipeline/spec.ts'
 import { driftPolicy, mergeTableConfiguration } from '../pipeline/table-configuration.ts'
-import type { DriftAction, SchemaChange } from '../schema/drift.ts'
+import type { DriftAction, SchemaChange } from '../schema/schema-change.ts'
 import type { KnownTable, KnownTables } from '../state/known-tables.ts'
 
 /** What a pipeline reads, and how that differs from what it read before. */

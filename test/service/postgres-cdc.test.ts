@@ -178,6 +178,7 @@ test.each([
     /v has the name that another one had/,
   ],
   ['alter table changing alter column v type text using v::text', 'source.rewritten', /type of the column v/],
+  ['alter table changing alter column n type numeric(8,1)', 'source.rewritten', /n holds less/],
   [`alter table changing add column filled int default 7`, 'source.rewritten', /added with a value/],
   ['drop table changing; create table changing (id int primary key, v int)', 'source.rewritten', /made anew/],
   [
@@ -198,7 +199,9 @@ test.each([
     /moved or made anew/,
   ],
 ])('%s: copied again, never passed over', async (statement, code, message) => {
-  await database.query('create table changing (id int primary key, v int); insert into changing values (1, 1)')
+  await database.query(
+    'create table changing (id int primary key, v int, n numeric(8,2) default 1.25); insert into changing values (1, 1)',
+  )
   try {
     const replica = new Replica(await open('changing', 'changing'))
     await replica.load()

@@ -19,7 +19,7 @@ const cursor = z.strictObject({
   system: z.string(),
   table: z.number(),
   published: z.number(),
-  shape: z.array(z.tuple([z.number(), z.string(), z.number()])),
+  shape: z.array(z.tuple([z.number(), z.string(), z.number(), z.number().optional()])),
 })
 
 /** @throws IngestError `state.invalid` (fix) */

@@ -6,7 +6,7 @@ import { appendQuarantine } from '../../../shared/load/quarantine.ts'
 import { readQuarantine } from '../../../shared/load/read-quarantine.ts'
 import { readTableSql } from '../../../shared/load/read-table.ts'
 import type { ResolvedTable } from '../../../shared/pipeline/resolve.ts'
-import { EVOLVE } from '../../../shared/schema/drift.ts'
+import { EVOLVE } from '../../../shared/schema/schema-change.ts'
 import { selectionOf } from '../../../shared/sync/plan.ts'
 import { replayStream } from '../../../shared/sync/replay-stream.ts'
 import { defaultSettings } from '../../../shared/sync/settings.ts'
@@ -171,7 +171,7 @@ test.each([
       expect(await rows(world)).toHaveLength(count)
       expect(await held(world)).toBe(0)
     },
-    { stride: process.env.SOAK ? 1 : 9 },
+    { stride: process.env.SOAK ? 1 : 19 },
   )
 
   expect(points).toBeGreaterThan(30)

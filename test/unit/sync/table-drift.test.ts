@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import type { SourceTable } from '../../../shared/connector/connector.ts'
 import { PipelineSpec } from '../../../shared/pipeline/spec.ts'
-import type { DriftAction } from '../../../shared/schema/drift.ts'
+import type { DriftAction } from '../../../shared/schema/schema-change.ts'
 import { planTables } from '../../../shared/sync/table-drift.ts'
 import { column } from '../../support/delta.ts'
 
