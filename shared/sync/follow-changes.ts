@@ -28,11 +28,11 @@ export async function followChanges(run: StreamRun, stream: ChangeStream): Promi
   const start = run.writer.current.state!.cursor
   // The source says first whether it can go on from here; where it cannot, a copy settles the columns as well.
   const messages = await begun(stream.changes(start))
-  const landing = await followSchema(run)
-  const { root } = await run.log.read()
-  const holds = mergesByKey(task) ? 'changes' : 'rows'
-  const folder = holds === 'changes' ? `${root}/${STAGED}` : root
-  const stage = stageFor(run, { folder, landing, holds })
+  const stage = await stageOfChanges(run).catch(async (error: unknown) => {
+    // A source that is not read on would hold its place in the log.
+    await messages[Symbol.asyncIterator]().return?.()
+    throw error
+  })
   const { commitBytes, commitIntervalMs } = task.settings
   let committedAtMs = ports.clock.now()
   let [rows, bytes, committedBytes] = [0, 0, 0]
@@ -74,6 +74,13 @@ export async function followChanges(run: StreamRun, stream: ChangeStream): Promi
   } finally {
     await stage.abort()
   }
+}
+
+async function stageOfChanges(run: StreamRun): Promise<Stage> {
+  const landing = await followSchema(run)
+  const { root } = await run.log.read()
+  const holds = mergesByKey(run.task) ? 'changes' : 'rows'
+  return stageFor(run, { folder: holds === 'changes' ? `${root}/${STAGED}` : root, landing, holds })
 }
 
 /** The messages, once the first of them is there. */

@@ -104,6 +104,16 @@ test.each([
   expect(refusal(valid.replace(right, wrong))).toEqual(expected)
 })
 
+test('a drift policy is checked key by key, with the nearest word', () => {
+  const policy = (text: string) => valid.replace('row_filter: total > 0', `schema_drift: ${text}`)
+
+  expect(
+    readSpec(policy('{ columns: freeze, data_type: discard_value, backfill: true }'), 'lakeflow.yml').notes,
+  ).toEqual([])
+  expect(refusal(policy('{ column: freeze }'))[0]).toMatch(/unknown key column.*did you mean columns\?/)
+  expect(refusal(policy('{ columns: freez }'))[0]).toMatch(/wanted one of evolve, freeze, .*did you mean freeze\?/)
+})
+
 test('text that is not YAML is refused with its line', () => {
   expect(refusal('lakehouse: x\npipelines: [')[0]).toMatch(/^lakeflow\.yml:2: /)
   expect(refusal('lakehouse: x\nlakehouse: y')).toEqual(['lakeflow.yml:2: map keys must be unique'])

@@ -40,6 +40,18 @@ test('a table without any wish goes to the default place with its own key and cu
   })
 })
 
+test('a drift policy of a table replaces the one of the pipeline key by key', () => {
+  const wide = { table_configuration: { schema_drift: { columns: 'freeze', data_type: 'discard_row' } } }
+  const resolved = one(pipeline([configured({ schema_drift: { columns: 'discard_value' } })], {}, wide))
+
+  expect(resolved.schemaDrift).toEqual({
+    tables: 'evolve',
+    columns: 'discard_value',
+    dataType: 'discard_row',
+    backfill: false,
+  })
+})
+
 test('the narrowest level of configuration wins', () => {
   const spec = pipeline(
     [

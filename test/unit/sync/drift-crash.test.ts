@@ -1,10 +1,13 @@
 import { afterAll, expect, test } from '@jest/globals'
 import { upsert } from '../../../shared/core/change.ts'
 import { openEngine } from '../../../shared/load/engine.ts'
+import { selectionOf } from '../../../shared/sync/plan.ts'
 import { everyCrashPoint } from '../../support/crash.ts'
-import { drifted, id, modes, retyped, tableRows } from '../../support/drift.ts'
+import { column } from '../../support/delta.ts'
+import { before, drifted, id, modes, retyped, tableRows } from '../../support/drift.ts'
 import { faultyState } from '../../support/faulty-state.ts'
 import { faultyStorage } from '../../support/faulty-storage.ts'
+import { scripted } from '../../support/scripted-source.ts'
 import { newWorld, resolved, runShop } from '../../support/sync-world.ts'
 import { temporaryFolder } from '../../support/temporary-folder.ts'
 
@@ -46,6 +49,47 @@ test('who lets full refreshes begin by themselves gets the new type in one colum
   expect(ran.run.streams).toMatchObject([{ state: 'COMPLETED', mode: 'full' }])
   expect(ran.columns).toEqual(['id long', 'price string'])
   expect(ran.rows.map(({ price }) => price)).toEqual(['10', '20', '30', 'dear'])
+})
+
+test('a source that cannot be followed is let go before its table is copied again', async () => {
+  const world = newWorld()
+  const source = world.source.table('orders', { fields: before })
+  source.history.push([upsert({ id: 1, price: 10 })])
+  const table = () => resolved(world.source, 'orders', { mode: 'cdc', scdType: 'SCD_TYPE_1' })
+  await runShop(world, [table()], { engine: async () => engine })
+  // A key has one place only.
+  source.schema = { fields: [column('id', 'string'), column('price', 'integer')] }
+  source.history = [[upsert({ id: 'a', price: 1 })], [upsert({ id: 'b', price: 2 })]]
+  let reading = 0
+  const run = await runShop(world, [table()], {
+    engine: async () => engine,
+    open: async (chosen, notice) => {
+      expect(reading).toBe(0)
+      const signal = new AbortController().signal
+      const ctx = await scripted.connect(world.source, { clock: world.clock, signal })
+      const stream = await scripted.open(
+        ctx,
+        chosen.source,
+        selectionOf(chosen, { owner: 'shop', parallelism: 1, notice }),
+      )
+      if (stream.kind === 'snapshot') return stream
+      return {
+        ...stream,
+        async *changes(after) {
+          reading += 1
+          try {
+            yield* stream.changes(after)
+          } finally {
+            reading -= 1
+          }
+        },
+      }
+    },
+  })
+
+  expect(run.streams).toMatchObject([{ state: 'COMPLETED', mode: 'full' }])
+  expect(run.told.filter(({ kind }) => kind === 'resyncing')).toHaveLength(1)
+  expect((await tableRows(engine, world)).map(({ id }) => id).sort()).toEqual(['a', 'b'])
 })
 
 const dying = process.env.SOAK ? modes : modes.filter(([name]) => name === 'capture')
