@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { acmeDeskWorld } from '../fixtures/acme-desk/world.ts'
+import { faultNames } from '../support/simulator/faults.ts'
 import { connectorContract } from './connector.contract.ts'
 
 /** The example of docs/adding-a-connector.md. */
-connectorContract('acme-desk', acmeDeskWorld, ['query'])
+connectorContract('acme-desk', acmeDeskWorld, ['query'], faultNames)
 
 test('the page on adding a connector shows the example as it is', () => {
   const root = join(import.meta.dirname, '../..')

@@ -16,6 +16,10 @@ const faults: Readonly<Record<string, Fault>> = {
   'pages of a proxy': 'garbage',
 }
 
+/** Names of what `passingFaults` gives. */
+export const faultNames = Object.keys(faults)
+export const tokenFault = 'tokens that expire'
+
 /**
  * Passing faults of any HTTP source, for `ConnectorWorld.faults`: each makes every third request fail. `expire` makes the
  * source refuse the tokens it has given so far, at every fifth.
@@ -29,7 +33,7 @@ export function passingFaults(simulator: Simulator, expire?: () => void): Record
   return {
     ...Object.fromEntries(Object.entries(faults).map(([name, fault]) => [name, at(() => fault)])),
     ...(expire && {
-      'tokens that expire': at(() => {
+      [tokenFault]: at(() => {
         expire()
         return undefined
         // A new token must last for the request that asked for it.
