@@ -14,6 +14,7 @@ import { secret } from './commands/secret.ts'
 import { start } from './commands/start.ts'
 import { status } from './commands/status.ts'
 import { vacuum } from './commands/vacuum.ts'
+import { verify } from './commands/verify.ts'
 
 /** Every command, in the order of --help. */
 export const commands: readonly Command[] = [
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   runs,
   events,
   query,
+  verify,
   describe,
   optimize,
   vacuum,

@@ -35,15 +35,15 @@ export function canonicalOf(value: unknown, type: LogicalType): Canonical {
     case 'variant':
       return typeof value === 'string' ? value : JSON.stringify(value)
     case 'array':
-      return (nested(value) as unknown[]).map((element) => canonicalOf(element, type.element))
+      return (exactJson(value) as unknown[]).map((element) => canonicalOf(element, type.element))
     case 'map': {
-      const parsed = nested(value)
+      const parsed = exactJson(value)
       const entries = parsed instanceof Map ? [...parsed] : Object.entries(parsed as object)
       const pairs = entries.map(([key, inner]) => [canonicalOf(key, type.key), canonicalOf(inner, type.value)])
       return pairs.sort(([a], [b]) => (String(a) < String(b) ? -1 : 1)) as Canonical
     }
     case 'struct': {
-      const parsed = nested(value) as Record<string, unknown>
+      const parsed = exactJson(value) as Record<string, unknown>
       return Object.fromEntries(type.fields.map(({ name, type: inner }) => [name, canonicalOf(parsed[name], inner)]))
     }
     default:
@@ -145,7 +145,7 @@ function micros(value: unknown, zone: string): string {
 }
 
 /** JSON whose numbers keep every digit. */
-function nested(value: unknown): unknown {
+export function exactJson(value: unknown): unknown {
   if (typeof value !== 'string') return value
   const keep = (_key: string, parsed: unknown, context?: { source?: string }) =>
     typeof parsed === 'number' && context?.source !== undefined ? context.source : parsed

@@ -1,14 +1,12 @@
 import { hash } from 'node:crypto'
 import type { Stream } from '../connector/connector.ts'
-import type { Block, Row } from '../core/change.ts'
-import { IngestError } from '../core/errors.ts'
 import type { TableSnapshot } from '../delta/table.ts'
 import type { Engine } from '../load/engine.ts'
-import { readTableSql } from '../load/read-table.ts'
-import { quoted } from '../load/sql.ts'
+import { findField } from '../schema/names.ts'
 import type { Field } from '../schema/types.ts'
 import type { Storage } from '../storage/storage.ts'
-import { type Canonical, canonicalFromSql, canonicalOf, canonicalSql } from './canonical.ts'
+import type { Canonical } from './canonical.ts'
+import { eachSourceRow, eachTableRow, type TakeRow } from './compare-rows.ts'
 
 /** How one side of a comparison looks, whatever the order of its rows. */
 export interface Digest {
@@ -17,6 +15,8 @@ export interface Digest {
   all: string
   /** By column: how many are null, and the sum of the hashes of the values. */
   columns: Record<string, { nulls: number; sum: string }>
+  /** The sums of the rows' hashes by a hash of the key: the ranges to look at more closely where two sides differ. */
+  ranges: BigUint64Array
 }
 
 export interface Comparison {
@@ -27,6 +27,21 @@ export interface Comparison {
   table: Digest
 }
 
+export interface CompareOptions {
+  /** Columns that name a row. Default: the whole row does. */
+  key?: readonly string[]
+  /** SQL over the table's columns: only these rows are the source's. Default: all. */
+  where?: string
+}
+
+interface ComparePorts {
+  storage: Storage
+  engine: Engine
+}
+
+/** Of 10,000,000 rows that differ in a few places, all but a few thousand are ruled out. */
+const RANGES = 4096
+
 /**
  * Compares what the source holds now with what a table holds, value by value. Neither side goes through the writer: the
  * source's cells are parsed here, the table is read by the query engine.
@@ -36,92 +51,103 @@ export interface Comparison {
 export async function compareTable(
   stream: Stream,
   table: TableSnapshot,
-  { storage, engine }: { storage: Storage; engine: Engine },
+  ports: ComparePorts,
+  { key = [], where }: CompareOptions = {},
 ): Promise<Comparison> {
   const { fields } = stream.schema
-  const source = await digestStream(stream)
-  const stored = await digestTable(fields, table, storage, engine)
-  const differences: string[] = []
+  const lacking = fields.find(({ name }) => !findField(table.schema.fields, name))
+  const shared = fields.filter(({ name }) => findField(table.schema.fields, name))
+  const at = shared.map(({ name }) => fields.findIndex((field) => field.name === name))
+  const [a, b] = [new DigestSum(shared, key), new DigestSum(shared, key)]
+  await eachSourceRow(stream, (values) => a.add(at.map((i) => values[i]!)))
+  await eachTableRow(shared, table, ports, (values) => b.add(values), where)
+  const [source, stored] = [a.digest(), b.digest()]
+  const differences = lacking ? [`${lacking.name}: a column of the source that the table does not have`] : []
   if (source.rows !== stored.rows)
     differences.push(`${stream.name}: ${source.rows} rows in the source, ${stored.rows} in the table`)
-  for (const { name } of fields) {
-    const [a, b] = [source.columns[name]!, stored.columns[name]!]
-    if (a.nulls !== b.nulls) differences.push(`${name}: ${a.nulls} nulls in the source, ${b.nulls} in the table`)
-    if (a.sum !== b.sum) differences.push(`${name}: values differ`)
+  for (const { name } of shared) {
+    const [x, y] = [source.columns[name]!, stored.columns[name]!]
+    if (x.nulls !== y.nulls) differences.push(`${name}: ${x.nulls} nulls in the source, ${y.nulls} in the table`)
+    if (x.sum !== y.sum) differences.push(`${name}: values differ`)
   }
   if (differences.length === 0 && source.all !== stored.all)
     differences.push(`${stream.name}: the columns hold the same values, but not in the same rows`)
   return { equal: differences.length === 0, differences, source, table: stored }
 }
 
-/** Digest of every row a snapshot stream gives. */
-export async function digestStream(stream: Stream): Promise<Digest> {
-  if (stream.kind !== 'snapshot')
-    throw new IngestError('bug.invariant', `${stream.name} is compared by a whole read, not by its changes`)
-  const { fields } = stream.schema
-  const sum = new DigestSum(fields)
-  for (const piece of await stream.split()) {
-    const cells = new CopyCells()
-    for await (const message of stream.read(piece)) {
-      if (message.op === 'upsert') sum.addRow(message.row)
-      else if (message.op === 'block') for (const row of cells.rows(message)) sum.add(cellsOf(row, fields))
-    }
-  }
-  return sum.digest()
+/** Keys whose rows are not the same on both sides. */
+export interface DifferentKeys {
+  onlyInSource: number
+  onlyInTable: number
+  otherValues: number
+  /** A few of them: `id = 7`. */
+  examples: readonly string[]
 }
 
-const ROWS_AT_ONCE = 20_000
-
-/** Digest of a table's rows, read by the query engine. */
-export async function digestTable(
-  fields: readonly Field[],
+/** Finds the rows in which two sides differ: both are read once more, and only keys of ranges that differ are kept. */
+export async function differentKeys(
+  stream: Stream,
   table: TableSnapshot,
-  storage: Storage,
-  engine: Engine,
-): Promise<Digest> {
-  const sum = new DigestSum(fields)
-  const columns = fields.map((field) => `to_json(${canonicalSql(quoted(field.name), field.type)})::varchar`)
-  for (const file of table.files.values())
-    await engine.session(async (session) => {
-      const rows = await readTableSql(session, storage, table, { files: [file], positions: true })
-      const [count] = await session.rows(`select max(__row) as last from (${rows})`)
-      for (let from = 0; from <= Number(count!.last ?? -1); from += ROWS_AT_ONCE) {
-        const found = await session.rows(
-          `select ${columns.map((column, i) => `${column} as c${i}`).join(', ')} from (${rows})
-           where __row >= ${from} and __row < ${from + ROWS_AT_ONCE}`,
-        )
-        for (const row of found)
-          sum.add(
-            fields.map(({ type }, i) => {
-              const text = row[`c${i}`] as string | null
-              return text === null ? null : canonicalFromSql(JSON.parse(text), type)
-            }),
-          )
-      }
-    })
-  return sum.digest()
+  ports: ComparePorts,
+  { source, table: stored }: Comparison,
+  { key = [], where }: CompareOptions,
+): Promise<DifferentKeys> {
+  const { fields } = stream.schema
+  const shared = fields.filter(({ name }) => findField(table.schema.fields, name))
+  const at = shared.map(({ name }) => fields.findIndex((field) => field.name === name))
+  const keyAt = keyPlaces(shared, key)
+  const kept = new Map<string, { source?: bigint; table?: bigint }>()
+  const keep =
+    (side: 'source' | 'table'): TakeRow =>
+    (values) => {
+      const name = keyText(values, keyAt)
+      const range = rangeOf(name)
+      if (source.ranges[range] === stored.ranges[range]) return
+      const found = kept.get(name) ?? {}
+      found[side] = wrap((found[side] ?? 0n) + hashOf(JSON.stringify(values)))
+      kept.set(name, found)
+    }
+  const ofSource = keep('source')
+  await eachSourceRow(stream, (values) => ofSource(at.map((i) => values[i]!)))
+  await eachTableRow(shared, table, ports, keep('table'), where)
+  const differing = [...kept].filter(([, row]) => row.source !== row.table)
+  const count = (is: (row: { source?: bigint; table?: bigint }) => boolean) =>
+    differing.filter(([, row]) => is(row)).length
+  return {
+    onlyInSource: count((row) => row.table === undefined),
+    onlyInTable: count((row) => row.source === undefined),
+    otherValues: count((row) => row.source !== undefined && row.table !== undefined),
+    examples: differing.slice(0, EXAMPLES).map(([name]) => {
+      const values = JSON.parse(name) as Canonical[]
+      return keyAt.map((place, i) => `${shared[place]!.name} = ${values[i]}`).join(', ')
+    }),
+  }
 }
+
+const EXAMPLES = 5
 
 class DigestSum {
   readonly #fields: readonly Field[]
+  readonly #keyAt: readonly number[]
   readonly #sums: bigint[]
   readonly #nulls: number[]
+  readonly #ranges = new BigUint64Array(RANGES)
   #all = 0n
   #rows = 0
 
-  constructor(fields: readonly Field[]) {
+  constructor(fields: readonly Field[], key: readonly string[]) {
     this.#fields = fields
+    this.#keyAt = keyPlaces(fields, key)
     this.#sums = fields.map(() => 0n)
     this.#nulls = fields.map(() => 0)
   }
 
-  addRow(row: Row): void {
-    this.add(this.#fields.map(({ name, type }) => canonicalOf(row[name], type)))
-  }
-
   add(values: readonly Canonical[]): void {
     this.#rows += 1
-    this.#all = wrap(this.#all + hashOf(JSON.stringify(values)))
+    const row = hashOf(JSON.stringify(values))
+    this.#all = wrap(this.#all + row)
+    const range = rangeOf(keyText(values, this.#keyAt))
+    this.#ranges[range] = wrap(this.#ranges[range]! + row)
     values.forEach((value, i) => {
       if (value === null) this.#nulls[i]! += 1
       else this.#sums[i] = wrap(this.#sums[i]! + hashOf(typeof value === 'string' ? value : JSON.stringify(value)))
@@ -131,36 +157,13 @@ class DigestSum {
   digest(): Digest {
     const hex = (sum: bigint) => sum.toString(16).padStart(16, '0')
     const columns = this.#fields.map(({ name }, i) => [name, { nulls: this.#nulls[i]!, sum: hex(this.#sums[i]!) }])
-    return { rows: this.#rows, all: hex(this.#all), columns: Object.fromEntries(columns) }
+    return { rows: this.#rows, all: hex(this.#all), columns: Object.fromEntries(columns), ranges: this.#ranges }
   }
 }
 
+const keyPlaces = (fields: readonly Field[], key: readonly string[]): number[] =>
+  fields.flatMap(({ name }, i) => (key.length === 0 || key.includes(name) ? [i] : []))
+const keyText = (values: readonly Canonical[], at: readonly number[]) => JSON.stringify(at.map((i) => values[i]))
+const rangeOf = (key: string) => Number(hashOf(key) % BigInt(RANGES))
 const wrap = (sum: bigint) => BigInt.asUintN(64, sum)
 const hashOf = (text: string) => hash('md5', text, 'buffer').readBigUInt64LE()
-
-const cellsOf = (cells: readonly (string | null)[], fields: readonly Field[]) =>
-  fields.map(({ type }, i) => canonicalOf(cells[i], type))
-
-/** Rows of COPY text, put together over blocks that end anywhere (PostgreSQL, COPY, "Text Format"). */
-class CopyCells {
-  #rest: Buffer = Buffer.alloc(0);
-
-  *rows({ format, bytes }: Block): Iterable<(string | null)[]> {
-    if (format !== 'copy') throw new IngestError('bug.invariant', `blocks of ${format} cannot be compared`)
-    const all = Buffer.concat([this.#rest, bytes])
-    let start = 0
-    for (let end = all.indexOf(10); end >= 0; end = all.indexOf(10, start)) {
-      yield all.toString('utf8', start, end).split('\t').map(unescaped)
-      start = end + 1
-    }
-    this.#rest = all.subarray(start)
-  }
-}
-
-const ESCAPES: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' }
-
-function unescaped(cell: string): string | null {
-  if (cell === '\\N') return null
-  if (!cell.includes('\\')) return cell
-  return cell.replace(/\\(.)/gs, (_, char: string) => ESCAPES[char] ?? char)
-}

@@ -180,6 +180,33 @@ test('tables that come and go are followed, told and shown, and stop no other', 
   expect(wrong.code).toBe(2)
 })
 
+test('a pipeline is compared with its source, and what differs ends with 1', async () => {
+  project()
+  await lakeflow(['run', 'shop'])
+
+  const equal = await lakeflow(['verify', 'shop'])
+  await database.query(`update orders set note = 'not copied yet' where id = 9`)
+  const different = await lakeflow(['verify', 'shop', 'orders'])
+  const json = await lakeflow(['verify', 'shop', '--json'])
+  const unknown = await lakeflow(['verify', 'shop', 'order'])
+  await lakeflow(['run', 'shop', '--full-refresh'])
+
+  expect(equal).toMatchObject({ code: 0, errors: '' })
+  expect(equal.out).toMatch(
+    /^equal +main\.shop\.orders {2}from public\.orders {2}[\d,]+ rows, version \d+\n1 equal, 0 different\n$/,
+  )
+  expect(different.code).toBe(1)
+  expect(different.out).toContain('note: values differ')
+  expect(different.out).toContain('rows only in the source: 0, only in the table: 0, with other values: 1')
+  expect(different.out).toContain('such as id = 9')
+  expect(JSON.parse(json.out)).toMatchObject({
+    table: 'main.shop.orders',
+    outcome: 'different',
+    keys: { otherValues: 1 },
+  })
+  expect(unknown).toMatchObject({ code: 2 })
+})
+
 test('a full refresh copies again, and only the tables that are asked for are read', async () => {
   project({ definition: { objects: [{ schema: { source_schema: 'public' } }] } })
 

@@ -1,0 +1,47 @@
+import { type VerifiedTable, verifyPipeline } from '../../shared/control/verify.ts'
+import type { Command } from '../command.ts'
+import { count } from '../numbers.ts'
+
+export const verify: Command = {
+  name: 'verify',
+  summary: 'Compare the tables of a pipeline with their source, value by value.',
+  arguments: [
+    { name: 'pipeline', required: true },
+    { name: 'table', required: false },
+  ],
+  details:
+    'Reads both sides whole and changes nothing; ends with 1 when something differs. What the source changed since the\nlast run differs as well, so verify right after a run, or while the source is quiet. Of a history the open versions\nare compared. Where values differ, the table is read once more for the keys of the rows.',
+  examples: [
+    { command: 'lakeflow verify shop', what: 'Every table of the pipeline.' },
+    { command: 'lakeflow verify shop orders', what: 'One of them.' },
+  ],
+  async run({ arguments: { pipeline, table }, output, open, signal }) {
+    const request = { pipeline: pipeline!, ...(table !== undefined && { tables: [table] }), signal }
+    const all: VerifiedTable[] = []
+    await verifyPipeline(await open(), request, (verified) => {
+      all.push(verified)
+      if (output.json) output.record({ ...verified })
+      else for (const line of linesOf(verified)) output.line(line)
+    })
+    const different = all.filter(({ outcome }) => outcome === 'different').length
+    const skipped = all.filter(({ outcome }) => outcome === 'not compared').length
+    const aside = skipped > 0 ? `, ${skipped} not compared` : ''
+    if (!output.json) output.line(`${all.length - different - skipped} equal, ${different} different${aside}`)
+    return different > 0 ? 1 : 0
+  },
+}
+
+const WORDS = { equal: 'equal     ', different: 'DIFFERENT ', 'not compared': 'skipped   ' } as const
+
+function linesOf({ table, source, outcome, version, rows, findings, keys }: VerifiedTable): string[] {
+  const size = rows ? `  ${count(rows.source)} rows, version ${version}` : ''
+  const lines = [`${WORDS[outcome]}${table}  from ${source}${outcome === 'equal' ? size : ''}`]
+  for (const finding of findings) lines.push(`  ${finding}`)
+  if (!keys) return lines
+  const { onlyInSource, onlyInTable, otherValues, examples } = keys
+  lines.push(
+    `  rows only in the source: ${count(onlyInSource)}, only in the table: ${count(onlyInTable)}, with other values: ${count(otherValues)}`,
+  )
+  if (examples.length > 0) lines.push(`  such as ${examples.join('; ')}`)
+  return lines
+}

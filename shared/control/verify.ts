@@ -1,0 +1,99 @@
+import { complement } from '../connector/complement.ts'
+import type { Connector, Stream } from '../connector/connector.ts'
+import type { Filter } from '../connector/filter.ts'
+import { readSnapshot } from '../delta/snapshot.ts'
+import { tableRoot } from '../delta/table-root.ts'
+import { END_AT } from '../load/history-columns.ts'
+import { quoted } from '../load/sql.ts'
+import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
+import { compareTable, type DifferentKeys, differentKeys } from '../sync/compare.ts'
+import { planPipeline, selectionOf } from '../sync/plan.ts'
+import type { SyncPorts } from '../sync/stream-run.ts'
+import { withConnection } from './connections.ts'
+import { type Project, pipelineNamed } from './project.ts'
+import { chosenTables, keeperOf, runPorts, settingsOf } from './run.ts'
+
+/** What became of the comparison of one table with its source. */
+export interface VerifiedTable {
+  table: string
+  source: string
+  outcome: 'equal' | 'different' | 'not compared'
+  /** The version that was compared. */
+  version?: number
+  rows?: { source: number; table: number }
+  /** What differs, or why the table was not compared. */
+  findings: readonly string[]
+  /** Of a table with a key: which rows differ. */
+  keys?: DifferentKeys
+}
+
+/**
+ * Compares tables of a pipeline with their source as it is now, value by value; changes nothing. Of a history, the open
+ * versions are compared. What the source changes meanwhile, or since the last run, is a difference.
+ *
+ * @throws IngestError of the configuration or the source, `usage.invalid` (fix) for a table the pipeline does not have
+ */
+export async function verifyPipeline(
+  project: Project,
+  { pipeline, tables, signal }: { pipeline: string; tables?: readonly string[]; signal: AbortSignal },
+  report: (verified: VerifiedTable) => void,
+): Promise<void> {
+  const spec = pipelineNamed(project, pipeline)
+  await using ports = runPorts(project)
+  await withConnection(project, spec.ingestion_definition.connection_name, signal, async (connector, context) => {
+    const plan = await planPipeline(connector, context, spec)
+    const parallelism = settingsOf(spec).pieces
+    for (const table of tables ? chosenTables(plan.tables, tables) : plan.tables) {
+      signal.throwIfAborted()
+      const open = () => openWhole(connector, context, table, { owner: keeperOf(project, pipeline), parallelism })
+      report(await verifyTable(table, open, ports))
+    }
+  })
+}
+
+async function verifyTable(
+  table: ResolvedTable,
+  open: () => Promise<Stream>,
+  ports: SyncPorts,
+): Promise<VerifiedTable> {
+  const named = { table: tableNameText(table.destination), source: `${table.source.schema}.${table.source.name}` }
+  const skipped = (reason: string): VerifiedTable => ({ ...named, outcome: 'not compared', findings: [reason] })
+  if (table.scdType === 'APPEND_ONLY' && table.mode !== 'snapshot')
+    return skipped('it keeps every row that was read (APPEND_ONLY), and the source only the newest')
+  if (!table.source.modes.includes('snapshot')) return skipped('the source cannot be read as a whole')
+  const snapshot = await readSnapshot(ports.storage, tableRoot(table.destination))
+  if (!snapshot)
+    return { ...named, outcome: 'different', findings: ['there is no such table yet: run the pipeline first'] }
+
+  const options = {
+    key: table.key,
+    ...(table.scdType === 'SCD_TYPE_2' && table.key.length > 0 && { where: `${quoted(END_AT)} is null` }),
+  }
+  const reading = { storage: ports.storage, engine: await ports.engine() }
+  const compared = await compareTable(await open(), snapshot, reading, options)
+  const { equal, differences, source, table: stored } = compared
+  const keyed = !equal && table.key.length > 0
+  const keys = keyed ? await differentKeys(await open(), snapshot, reading, compared, options) : undefined
+  return {
+    ...named,
+    outcome: equal ? 'equal' : 'different',
+    version: snapshot.version,
+    rows: { source: source.rows, table: stored.rows },
+    findings: differences,
+    ...(keys && { keys }),
+  }
+}
+
+/** The rows the table should hold, read whole: those that match its filter, and do not count as deleted. */
+function openWhole(
+  connector: Connector,
+  context: unknown,
+  table: ResolvedTable,
+  how: { owner: string; parallelism: number },
+): Promise<Stream> {
+  const { filter, deletionCondition, ...rest } = table
+  const terms = [...(filter ? [filter] : []), ...(deletionCondition ? [complement(deletionCondition)] : [])]
+  const whole: Filter | undefined = terms.length > 1 ? { op: 'and', terms } : terms[0]
+  const selection = { ...rest, mode: 'snapshot' as const, cursorColumns: [], ...(whole && { filter: whole }) }
+  return connector.open(context, table.source, selectionOf(selection, how))
+}
