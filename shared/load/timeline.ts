@@ -8,7 +8,7 @@ import { END_AT, START_AT } from './history-columns.ts'
 import { placeable, rightAfter, sequenceOf, sequenceType } from './sequence.ts'
 import { openSidecar, remembered } from './sidecar.ts'
 import { candidateFiles } from './skip-files.ts'
-import { columns, literal, quoted } from './sql.ts'
+import { columns, literal, quoted, sameKey } from './sql.ts'
 import { type Changes, changeRows, storedNames, tableRows, type Workspace } from './workspace.ts'
 
 /** The names of the columns in the temporary table `timeline`, physical. */
@@ -76,7 +76,7 @@ export async function makeTimeline(
       select ${data}, ${sequenceOf(sequence)}, ${lead ? quoted(physicalName(lead)) : 'null'}, ${sequenceOf(sequence)} is not null, 0, 0, false, null from stored`)
   }
   await insertMemories(work, timeline, order)
-  if (lead) await placeDeletes(work, key, lead, history, now)
+  if (lead) await placeDeletes(work, timeline.key, lead, history, now)
   else if (history) await placeArrivals(work, key, now)
   await compose(work, timeline, fields)
   return { ...timeline, rejected }
@@ -147,20 +147,33 @@ async function insertMemories(work: Workspace, { key: names, data }: Timeline, {
   await session.run('insert into events from memories')
 }
 
-/** A delete without a sequence: right after what arrived before it. */
-async function placeDeletes(work: Workspace, key: string, lead: Field, history: boolean, now: bigint) {
-  const [found] = await work.session.rows('select count(*) n from events where _lf_seq is null and _lf_rank = 2')
+/**
+ * A delete without a sequence: right after what arrived before it, and not after a change that arrived later and is as new
+ * as all of that. So a row that was deleted and comes again is there, also when a copy had it already.
+ */
+async function placeDeletes(work: Workspace, names: readonly string[], lead: Field, history: boolean, now: bigint) {
+  const { session } = work
+  const [found] = await session.rows('select count(*) n from events where _lf_seq is null and _lf_rank = 2')
   if (Number(found!.n) === 0) return
+  const key = columns(names)
   const before = `over (partition by ${key} order by _lf_rank, _lf_ord rows unbounded preceding)`
-  const [at, seq] = history
-    ? [rightAfter(`max(_lf_at) ${before}`, lead.type, now), `max(_lf_seq) ${before}`]
-    : [`max(_lf_at) ${before}`, `max(_lf_seq) ${before}`]
-  await work.session.run(`
+  const known = `max(_lf_at) ${before}`
+  await session.run(`
+    create temp table unplaced as
+    select ${key}, _lf_ord, ${history ? rightAfter(known, lead.type, now) : known} _lf_to, max(_lf_seq) ${before} _lf_newest
+    from events qualify _lf_seq is null and _lf_rank = 2 and ${known} is not null`)
+  await session.run(`
+    create temp table places as
+    select ${key}, unplaced._lf_ord, any_value(_lf_newest) _lf_seq,
+      least(any_value(_lf_to), min(later._lf_at) filter (later._lf_ord > unplaced._lf_ord and later._lf_seq >= _lf_newest)) _lf_at
+    from unplaced left join (from events where _lf_rank = 2 and _lf_seq is not null) later using (${key})
+    group by ${key}, unplaced._lf_ord`)
+  await session.run(`
     create or replace temp table events as
-    select * replace (
-      case when _lf_seq is null and _lf_rank = 2 then ${at} else _lf_at end as _lf_at,
-      case when _lf_seq is null and _lf_rank = 2 then ${seq} else _lf_seq end as _lf_seq)
-    from events qualify not (_lf_rank = 2 and _lf_seq is null and ${at} is null)`)
+    select events.* replace (coalesce(events._lf_at, places._lf_at) as _lf_at, coalesce(events._lf_seq, places._lf_seq) as _lf_seq)
+    from events left join places on ${sameKey(names, 'events', 'places')} and events._lf_ord = places._lf_ord
+      and events._lf_rank = 2 and events._lf_seq is null
+    where not (events._lf_rank = 2 and events._lf_seq is null and places._lf_at is null)`)
 }
 
 /** Without a sequence a change holds from when it is laid on the table, and after all that is there. */

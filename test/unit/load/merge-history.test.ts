@@ -49,6 +49,24 @@ test("the reference's example of SCD type 2 comes out as published", async () =>
   ])
 })
 
+test('a row that was deleted and comes again is there, also when a copy had it before its changes came', async () => {
+  const spec = { mode: 'SCD_TYPE_2' as const, keys: ['id'], sequenceBy: ['at'] }
+  const table = await historyTable({ id: 'long', name: 'string', at: 'timestamp' }, ['at'])
+  const [first, last] = ['2026-01-01T00:00:00.000Z', '2026-01-02T00:00:00.000Z']
+  await table.apply([put({ id: 1, name: 'new', at: last })], spec)
+
+  // A delete of a changefeed has the key alone.
+  await table.apply(
+    [put({ id: 1, name: 'old', at: first }), gone({ id: 1 }), put({ id: 1, name: 'new', at: last })],
+    spec,
+  )
+
+  expect(versions(await table.rows('id', '__START_AT'), 'name')).toEqual([
+    [1, 'old', first, last],
+    [1, 'new', last, null],
+  ])
+})
+
 test('a late change splits a run of equal versions, also when each change comes by itself', async () => {
   const spec = { mode: 'SCD_TYPE_2' as const, keys: ['id'], sequenceBy: ['seq'] }
   const table = await historyTable({ id: 'long', name: 'string', seq: 'long' }, ['seq'])
