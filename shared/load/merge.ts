@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
+import { hasChangeFeed } from '../delta/change-feed.ts'
 import { physicalName } from '../delta/column-mapping.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import { findField } from '../schema/names.ts'
@@ -86,12 +87,7 @@ export async function merge(
 ): Promise<MergeResult> {
   const keys = columnsOf(table, spec.keys, 'primary_keys')
   const sequence = columnsOf(table, spec.sequenceBy, 'sequence_by')
-  if (table.metadata.partitionColumns.length > 0) {
-    throw new IngestError(
-      'table.unsupported_feature',
-      `the table ${table.root} is partitioned, and changes by key are only laid on unpartitioned tables; drop the partitions, or use APPEND_ONLY`,
-    )
-  }
+  requirePlainPartitions(table)
   return engine.session(async (session) => {
     const work = await openWorkspace(session, table, { storage, random: ports.random })
     const arrived = await openChanges(work, staged)
@@ -116,6 +112,17 @@ export async function merge(
       counts: { ...counts, rejected, filesRewritten: remove.length, filesAdded: add.length },
     }
   })
+}
+
+/** The text of a binary value in the log is not one that engines agree on, and a change data file is of one partition. */
+function requirePlainPartitions({ root, metadata, schema }: TableSnapshot) {
+  const by = metadata.partitionColumns
+  const binary = by.find((name) => findField(schema.fields, name)?.type.kind === 'binary')
+  if (binary === undefined && (by.length === 0 || !hasChangeFeed(metadata))) return
+  throw new IngestError(
+    'table.unsupported_feature',
+    `changes by key are not laid on the table ${root}: it is partitioned by ${binary === undefined ? 'columns and has a change data feed' : `the binary column ${binary}`}; use APPEND_ONLY, or a table without`,
+  )
 }
 
 function mergeChange(files: Pick<Replacement, 'add' | 'remove' | 'cdc'>, spec: MergeSpec): TableChange {

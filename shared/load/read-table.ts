@@ -119,7 +119,7 @@ async function groupSql(
 }
 
 /** A partition value from its text; empty text is null for every type (Delta protocol, "Partition Value Serialization"). */
-function partitionSql(field: Field, text: string | null | undefined): string {
+export function partitionSql(field: Field, text: string | null | undefined): string {
   if (text == null || text === '') return `cast(null as ${sqlType(field.type)})`
   return field.type.kind === 'binary' ? `encode(${literal(text)})` : `cast(${literal(text)} as ${sqlType(field.type)})`
 }

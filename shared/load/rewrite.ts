@@ -6,10 +6,11 @@ import { physicalName } from '../delta/column-mapping.ts'
 import type { Field } from '../schema/types.ts'
 import { writeChangeFeed } from './change-feed.ts'
 import { markDeleted, marksDeleted } from './mark-deleted.ts'
+import { partitionSql } from './read-table.ts'
 import { type Bin, touchedFiles } from './skip-files.ts'
 import { columns, quoted } from './sql.ts'
-import { storedNames, tableRows, type Workspace } from './workspace.ts'
-import { addFiles, copyOut, storeFiles, type WrittenFile } from './write-files.ts'
+import { partitionFields, storedNames, tableRows, type Workspace } from './workspace.ts'
+import { addFiles, copyOut, storeFiles } from './write-files.ts'
 
 /** Old files out, new files in. */
 export interface Replacement {
@@ -66,34 +67,71 @@ export async function replaceRows(work: Workspace, keys: readonly Field[], ports
   }
 }
 
-/** What is left of the bins' files, and the fresh rows. A file is stored while the engine makes the next one. */
+/**
+ * What is left of the bins' files, and the fresh rows. A file is stored while the engine makes the next one. Each file is
+ * of one partition.
+ */
 async function rewriteBins(work: Workspace, bins: readonly Bin[], keys: readonly Field[], ports: Ports) {
   const lead = quoted(physicalName(keys[0]!))
-  const names = columns(storedNames(work))
-  const options = { fields: work.fields }
-  const stores: Promise<WrittenFile[]>[] = []
-  const write = async (relation: string) => {
-    const store = storeFiles(work, await copyOut(work, relation, ports, options), ports, options)
+  const partitions = partitionFields(work)
+  const fields = work.fields.filter((field) => !partitions.includes(field))
+  const names = columns(fields.map(physicalName))
+  const stores: Promise<AddFile[]>[] = []
+  let rows = 0
+  const write = async (relation: string, partitionValues: AddFile['partitionValues']) => {
+    const local = await copyOut(work, relation, ports, { fields })
+    const store = storeFiles(work, local, ports, { fields }).then((files) => {
+      rows += files.reduce((sum, file) => sum + file.rows, 0)
+      return addFiles(work, files, ports, partitionValues)
+    })
     // It is awaited below; until then a failure must not count as unhandled.
     store.catch(() => {})
     stores.push(store)
   }
+  const inPartition = (values: AddFile['partitionValues']) =>
+    partitions.map((field) => {
+      const name = physicalName(field)
+      return `${quoted(name)} is not distinct from ${partitionSql(field, values[name])}`
+    })
 
   try {
+    const taken: string[] = []
     for (const { files, range } of bins) {
-      const inside = range ? `where ${lead} between ${range.low} and ${range.high}` : ''
-      const kept = `
-        select ${names} from ${await tableRows(work, files)}
-        anti join (select * from doomed ${inside}) using (${keyList(keys)})`
-      await write(range ? `${kept} union all select ${names} from fresh ${inside}` : kept)
+      const { partitionValues } = files[0]!
+      const inRange = range ? [`${lead} between ${range.low} and ${range.high}`] : []
+      const doomed = `(select * from doomed ${range ? `where ${inRange[0]}` : ''})`
+      const kept = `select ${names} from ${await tableRows(work, files)} anti join ${doomed} using (${keyList(keys)})`
+      const inside = [...inRange, ...inPartition(partitionValues)].join(' and ')
+      if (range) taken.push(`(${inside})`)
+      await write(range ? `${kept} union all select ${names} from fresh where ${inside}` : kept, partitionValues)
     }
-    const ranges = bins.flatMap(({ range }) => (range ? [`(${lead} between ${range.low} and ${range.high})`] : []))
-    await write(`select ${names} from fresh${ranges.length > 0 ? ` where not (${ranges.join(' or ')})` : ''}`)
+    const rest = taken.length > 0 ? [`not (${taken.join(' or ')})`] : []
+    for (const values of await freshPartitions(work, partitions, rest)) {
+      const where = [...rest, ...inPartition(values)]
+      await write(`select ${names} from fresh${where.length > 0 ? ` where ${where.join(' and ')}` : ''}`, values)
+    }
   } finally {
     await Promise.allSettled(stores)
   }
-  const files = (await Promise.all(stores)).flat()
-  return { add: addFiles(work, files, ports), rows: files.reduce((sum, { rows }) => sum + rows, 0) }
+  return { add: (await Promise.all(stores)).flat(), rows }
+}
+
+/** The partitions of fresh rows, as the log writes their values; of an unpartitioned table there is one. */
+async function freshPartitions(
+  { session }: Workspace,
+  fields: readonly Field[],
+  where: readonly string[],
+): Promise<AddFile['partitionValues'][]> {
+  if (fields.length === 0) return [{}]
+  const values = fields.map((field) => {
+    const name = quoted(physicalName(field))
+    const isTime = field.type.kind === 'timestamp' || field.type.kind === 'timestamp_ntz'
+    return `${isTime ? `strftime(${name}, '%Y-%m-%d %H:%M:%S.%f')` : `${name}::varchar`} as ${name}`
+  })
+  const rows = await session.rows(
+    `select distinct ${values.join(', ')} from fresh ${where.length > 0 ? `where ${where.join(' and ')}` : ''}`,
+  )
+  return rows as AddFile['partitionValues'][]
 }
 
 const keyList = (keys: readonly Field[]) => columns(keys.map(physicalName))

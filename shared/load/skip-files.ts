@@ -7,10 +7,10 @@ import type { Field, LogicalType } from '../schema/types.ts'
 import { literal, quoted, sqlType } from './sql.ts'
 import { tableRows, type Workspace } from './workspace.ts'
 
-/** Files to be rewritten together, as the ranges of their leading key column overlap. */
+/** Files of one partition to be rewritten together, as the ranges of their leading key column overlap. */
 export interface Bin {
   files: AddFile[]
-  /** SQL literals; undefined for files without statistics. Bins do not overlap. */
+  /** SQL literals; undefined for files without statistics. Bins of a partition do not overlap. */
   range?: { low: string; high: string }
 }
 
@@ -42,7 +42,9 @@ export async function touchedFiles(work: Workspace, keyTable: string, keys: read
   const rest = candidates.filter((file) => !early.has(file))
   const late = await holders(work, rest, keyTable, keys)
   const touched = candidates.filter((file) => early.has(file) || late.has(file))
-  return makeBins(work, touched, keys[0]!)
+  const bins: Bin[] = []
+  for (const files of byPartition(touched)) bins.push(...(await makeBins(work, files, keys[0]!)))
+  return bins
 }
 
 /** `key_ranges (i, low, high)`: bounds of the leading key column, null where a file does not tell. */
@@ -72,6 +74,12 @@ function boundSql(value: Comparable | undefined, type: LogicalType): string {
     default:
       return `${literal(String(value))}::${sqlType(type)}`
   }
+}
+
+function byPartition(files: readonly AddFile[]): AddFile[][] {
+  return [
+    ...Map.groupBy(files, ({ partitionValues }) => JSON.stringify(Object.entries(partitionValues).sort())).values(),
+  ]
 }
 
 async function holders(work: Workspace, files: AddFile[], keyTable: string, keys: readonly Field[], where = '') {

@@ -11,6 +11,7 @@ import type { Storage } from '../storage/storage.ts'
 import { changeFields, type StagedFile } from './changes.ts'
 import type { Session } from './engine.ts'
 import { localFile } from './local-files.ts'
+import { partitionSql } from './read-table.ts'
 import { literal, quoted, sqlType } from './sql.ts'
 
 /** Rows of one file are numbered below this. */
@@ -58,12 +59,29 @@ export async function tableRows(work: Workspace, files: readonly AddFile[]): Pro
     const rows = await readDeletionVector(work.storage, work.table.root, file.deletionVector)
     dead.push(`select ${at + 1}::ubigint file_index, unnest([${rows.join(', ')}]::bigint[]) file_row_number`)
   }
-  const rows = rowsOf(work, paths, work.fields)
+  const rows = withPartitions(work, files, rowsOf(work, paths, work.fields))
   if (dead.length === 0) return rows
   const vectors = `dead_rows_${work.random.uuid().replaceAll('-', '')}`
   await work.session.run(`create temp table ${vectors} as ${dead.join(' union all ')}`)
   return `(from ${rows} anti join ${vectors} using (file_index, file_row_number))`
 }
+
+/** Partition values are in the log and not in the files. */
+function withPartitions(work: Workspace, files: readonly AddFile[], rows: string): string {
+  const fields = partitionFields(work)
+  if (fields.length === 0 || files.length === 0) return rows
+  const values = files.map((file, at) => {
+    const texts = fields.map((field) => partitionSql(field, file.partitionValues[physicalName(field)]))
+    return `(${[at + 1, ...texts].join(', ')})`
+  })
+  const names = fields.map((field) => quoted(physicalName(field)))
+  return `(select r.* replace (${names.map((name) => `p.${name} as ${name}`).join(', ')}) from ${rows} r
+    join (values ${values.join(', ')}) p(_lf_file, ${names.join(', ')}) on r.file_index = p._lf_file)`
+}
+
+/** The columns the table is partitioned by. */
+export const partitionFields = (work: Workspace): Field[] =>
+  work.fields.filter(({ name }) => work.table.metadata.partitionColumns.includes(name))
 
 /** Staged changes on disk of this machine, oldest first. */
 export interface Changes {

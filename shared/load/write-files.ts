@@ -85,9 +85,17 @@ export async function storeFiles(
 }
 
 /** Files of the table's own columns as what a commit adds. */
-export function addFiles(work: Workspace, files: readonly WrittenFile[], { clock }: { clock: Clock }): AddFile[] {
+export function addFiles(
+  work: Workspace,
+  files: readonly WrittenFile[],
+  { clock }: { clock: Clock },
+  partitionValues: AddFile['partitionValues'] = {},
+): AddFile[] {
   const { schema, metadata } = work.table
-  return files.map((file) => addFile(file.name, file, schema, metadata, { modificationTimeMs: clock.now() }))
+  const written = { fields: schema.fields.filter(({ name }) => !metadata.partitionColumns.includes(name)) }
+  return files.map((file) =>
+    addFile(file.name, file, written, metadata, { modificationTimeMs: clock.now(), partitionValues }),
+  )
 }
 
 type JsMap = readonly { key: unknown; value: unknown }[]
