@@ -76,6 +76,7 @@ export async function makeTimeline(
       select ${data}, ${sequenceOf(sequence)}, ${lead ? quoted(physicalName(lead)) : 'null'}, ${sequenceOf(sequence)} is not null, 0, 0, false, null from stored`)
   }
   await insertMemories(work, timeline, order)
+  if (lead && history) await shortenGuessedEnds(work, timeline.key)
   if (lead) await placeDeletes(work, timeline.key, lead, history, now)
   else if (history) await placeArrivals(work, key, now)
   await compose(work, timeline, fields)
@@ -145,6 +146,27 @@ async function insertMemories(work: Workspace, { key: names, data }: Timeline, {
   await session.run(`
     delete from events where _lf_rank = 0 and (${key}, _lf_seq) in (select (${key}, _lf_seq) from memories)`)
   await session.run('insert into events from memories')
+}
+
+/**
+ * A delete without a sequence ended its version when it was laid on the table, which may be later than it happened. A change
+ * that arrives now and is newer than all that was known of the key came after the delete, so the version ended before it.
+ * The end of a delete with a sequence is remembered, and stays.
+ */
+async function shortenGuessedEnds({ session }: Workspace, names: readonly string[]) {
+  const key = columns(names)
+  await session.run(`
+    create temp table shortened as
+    with ends as (select ${key}, _lf_at _lf_end from events where _lf_rank = 0 and _lf_deleted),
+      newest as (select ${key}, max(_lf_at) _lf_newest from events where _lf_rank < 2 and not _lf_deleted group by ${key}),
+      told as (select ${key}, _lf_at _lf_end from events where _lf_rank = 1 and _lf_deleted),
+      later as (select ${key}, _lf_at _lf_next from events where _lf_rank = 2 and not _lf_deleted)
+    select ${key}, _lf_end, min(_lf_next) _lf_next
+    from ends anti join told using (${key}, _lf_end) join newest using (${key}) join later using (${key})
+    where _lf_next > _lf_newest and _lf_next < _lf_end group by ${key}, _lf_end`)
+  await session.run(`
+    update events set _lf_at = _lf_next from shortened s
+    where ${sameKey(names, 'events', 's')} and events._lf_rank = 0 and events._lf_deleted and events._lf_at = s._lf_end`)
 }
 
 /**

@@ -67,6 +67,23 @@ test('a row that was deleted and comes again is there, also when a copy had it b
   ])
 })
 
+test('a row that comes again after a delete without a sequence is there, though its time is before the commit of the delete', async () => {
+  const spec = { mode: 'SCD_TYPE_2' as const, keys: ['id'], sequenceBy: ['at'] }
+  const table = await historyTable({ id: 'long', name: 'string', at: 'timestamp' }, ['at'])
+  const [first, last] = ['2026-01-01T00:00:00.000Z', '2026-01-02T00:00:00.000Z']
+  await table.apply([put({ id: 1, name: 'old', at: first }), put({ id: 2, name: 'old', at: first })], spec)
+  await table.apply([gone({ id: 1 }), gone({ id: 2, at: '2026-01-03T00:00:00.000Z' })], spec)
+
+  await table.apply([put({ id: 1, name: 'new', at: last }), put({ id: 2, name: 'late', at: last })], spec)
+
+  expect(versions(await table.rows('id', '__START_AT'), 'name')).toEqual([
+    [1, 'old', first, last],
+    [1, 'new', last, null],
+    [2, 'old', first, last],
+    [2, 'late', last, '2026-01-03T00:00:00.000Z'],
+  ])
+})
+
 test('a late change splits a run of equal versions, also when each change comes by itself', async () => {
   const spec = { mode: 'SCD_TYPE_2' as const, keys: ['id'], sequenceBy: ['seq'] }
   const table = await historyTable({ id: 'long', name: 'string', seq: 'long' }, ['seq'])
