@@ -27,7 +27,7 @@ function inForm(stream: Stream, chosen: Form): Stream {
   const form = chosen
   const names = stream.schema.fields.map(({ name }) => name)
   const lineOf = (row: Row) => {
-    if (form === 'ndjson') return JSON.stringify(row)
+    if (form === 'ndjson') return JSON.stringify([row], null, 1)
     const nothing = form === 'copy' ? '\\N' : ''
     return names.map((name) => row[name] ?? nothing).join(form === 'copy' ? '\t' : ',')
   }
