@@ -23,7 +23,17 @@ export async function run(): Promise<Record<string, number>> {
     await client.connect()
     await client.query(`create table events (id bigint primary key, customer int not null, kind text not null, amount numeric(12,2),
       at timestamptz not null, day date, flag boolean, score double precision, note text, payload jsonb)`)
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'cdc/read.ts'), server.url, folder], {
+    const url = new URL(server.url)
+    const config = JSON.stringify({
+      host: url.hostname,
+      port: Number(url.port),
+      database: url.pathname.slice(1),
+      user: url.username,
+      password: url.password,
+      sslmode: 'disable',
+    })
+    const reader = join(import.meta.dirname, 'cdc/read.ts')
+    const child = spawn(process.execPath, [reader, 'postgres', config, 'public', folder], {
       stdio: ['pipe', 'pipe', 'inherit'],
     })
     await once(child.stdout, 'data')

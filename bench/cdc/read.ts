@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Connector } from '../../shared/connector/connector.ts'
-import { postgres } from '../../shared/connectors/postgres/postgres.ts'
+import { connectors } from '../../shared/connectors/registry.ts'
 import { systemClock } from '../../shared/core/clock.ts'
 import { systemRandom } from '../../shared/core/random.ts'
 import { openEngine } from '../../shared/load/engine.ts'
@@ -10,20 +10,12 @@ import { planPipeline, selectionOf } from '../../shared/sync/plan.ts'
 import { runPipeline } from '../../shared/sync/run-pipeline.ts'
 
 // Copies the empty table, waits to be told that the changes are there, then reads them into an SCD1 table.
-const url = new URL(process.argv[2]!)
-const folder = process.argv[3]!
-const connector = postgres as unknown as Connector
+const [type, settings, schema, folder] = process.argv.slice(2) as [string, string, string, string]
+const connector = connectors.find(({ name }) => name === type) as Connector
 const signal = new AbortController().signal
-const config = connector.config.parse({
-  host: url.hostname,
-  port: Number(url.port),
-  database: url.pathname.slice(1),
-  user: url.username,
-  password: url.password,
-  sslmode: 'disable',
-})
+const config = connector.config.parse(JSON.parse(settings))
 const context = await connector.connect(config, { clock: systemClock, signal })
-const object = { table: { source_schema: 'public', source_table: 'events' } }
+const object = { table: { source_schema: schema, source_table: 'events' } }
 const { tables } = await planPipeline(connector, context, {
   ingestion_definition: { connection_name: 'bench', objects: [object] },
 } as never)

@@ -283,3 +283,28 @@ test('virtual and stored columns, and a table without a key of its own', async (
     message: expect.stringContaining('no primary key'),
   })
 })
+
+test('foreign keys that change rows below the log are named when the copy begins', async () => {
+  await database.query(`create table parent (id int primary key);
+    create table child (id int primary key, parent int, constraint child_parent foreign key (parent) references parent (id) on delete cascade)`)
+  const notices: string[] = []
+  const stream = await open('child', source, { notice: (text: string) => notices.push(text) })
+  await stream.head()
+
+  expect(notices).toEqual([expect.stringContaining('(child_parent)')])
+})
+
+test('a copy waits for a prepared transaction, whose rows no query sees', async () => {
+  await database.query('create table waiting (id int primary key)')
+  const session = await database.session()
+  await session.query("xa start 'w'; insert into waiting values (1); xa end 'w'; xa prepare 'w'")
+  const stream = await open('waiting')
+  const refused = stream.head().catch((error: unknown) => error)
+
+  expect(await refused).toMatchObject({ code: 'source.unavailable', message: expect.stringContaining('XA') })
+  await session.query("xa commit 'w'")
+  await session.end()
+  const replica = new Replica(stream)
+  await replica.load()
+  expect(replica.rows.size).toBe(1)
+})

@@ -18,25 +18,28 @@ export async function createDatabase(): Promise<TestDatabase> {
   return databaseOn(JSON.parse(process.env.MARIADB))
 }
 
+/** A session that takes any number of statements and gives values as texts. The caller ends it. */
+export async function sessionOn(
+  { sslmode: _, ...login }: MariadbServer['config'],
+  database?: string,
+): Promise<Connection> {
+  const session = await mysql.createConnection({
+    ...login,
+    ...(database !== undefined && { database }),
+    multipleStatements: true,
+    dateStrings: true,
+    supportBigNumbers: true,
+    bigNumberStrings: true,
+    charset: 'utf8mb4',
+  })
+  await session.query(`set time_zone = '+00:00'`)
+  return session
+}
+
 export async function databaseOn(config: MariadbServer['config']): Promise<TestDatabase> {
-  const { sslmode: _, ...login } = config
   const name = `t_${randomBytes(6).toString('hex')}`
-  const open = async () => {
-    const session = await mysql.createConnection({
-      ...login,
-      multipleStatements: true,
-      dateStrings: true,
-      supportBigNumbers: true,
-      bigNumberStrings: true,
-      charset: 'utf8mb4',
-      timezone: 'Z',
-    })
-    await session.query(
-      `set time_zone = '+00:00'; create database if not exists ${name} character set utf8mb4; use ${name}`,
-    )
-    return session
-  }
-  const client = await open()
+  const client = await sessionOn(config)
+  await client.query(`create database ${name} character set utf8mb4; use ${name}`)
   return {
     name,
     config: { ...config, database: name },
@@ -45,7 +48,7 @@ export async function databaseOn(config: MariadbServer['config']): Promise<TestD
       const last = Array.isArray(result) && Array.isArray(result.at(-1)) ? result.at(-1) : result
       return last as never
     },
-    session: open,
+    session: () => sessionOn(config, name),
     async [Symbol.asyncDispose]() {
       await client.query(`drop database if exists ${name}`)
       await client.end()

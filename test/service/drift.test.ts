@@ -4,7 +4,7 @@ import type { Run } from '../../shared/state/runs.ts'
 import type { SyncProgress } from '../../shared/sync/progress.ts'
 import { startChild } from '../support/child.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
-import { compareSync, type PostgresSync, runSync } from '../support/postgres-sync.ts'
+import { compareSync, runSync, type SourceSync } from '../support/source-sync.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 let database: TestDatabase
@@ -22,7 +22,7 @@ afterEach(async () => {
 const names = ['captured', 'queried', 'whole'] as const
 
 /** Three tables of one shape, one of each way of reading. */
-async function shop(schema_drift: object = {}, rows = 300): Promise<PostgresSync> {
+async function shop(schema_drift: object = {}, rows = 300): Promise<SourceSync> {
   for (const name of names)
     await database.query(`
       create table ${name} (id int primary key, v int, price numeric(8,2), day date, doc text, changed timestamptz not null default clock_timestamp());
@@ -55,12 +55,12 @@ async function each(statement: string): Promise<void> {
 
 const touch = 'update it set v = v, changed = clock_timestamp() where id % 3 = 0'
 
-async function differences(sync: PostgresSync) {
+async function differences(sync: SourceSync) {
   const compared = await compareSync(sync)
   return compared.flatMap(({ table, differences }) => differences.map((difference) => `${table}: ${difference}`))
 }
 
-async function run(sync: PostgresSync): Promise<{ run: Run; told: Record<string, string[]>; resynced: string[] }> {
+async function run(sync: SourceSync): Promise<{ run: Run; told: Record<string, string[]>; resynced: string[] }> {
   const told: Record<string, string[]> = {}
   const resynced: string[] = []
   const report = (progress: SyncProgress) => {

@@ -1,7 +1,7 @@
-import { type PostgresSync, runSync } from '../support/postgres-sync.ts'
+import { runSync, type SourceSync } from '../support/source-sync.ts'
 
 // Runs the pipeline over and over until it is killed; now and then with a full refresh. Prints a line for each run.
-const sync = JSON.parse(process.argv[2]!) as PostgresSync
+const sync = JSON.parse(process.argv[2]!) as SourceSync
 for (let n = 1; ; n++) {
   const run = await runSync(sync, {
     fullRefresh: Math.random() < 0.2 ? 'all' : 'none',

@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { startChild } from '../support/child.ts'
 import { createDatabase, type TestDatabase } from '../support/postgres.ts'
-import { compareSync, type PostgresSync, runSync } from '../support/postgres-sync.ts'
+import { compareSync, runSync, type SourceSync } from '../support/source-sync.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 let database: TestDatabase
@@ -21,7 +21,7 @@ afterEach(async () => {
  * Four tables, one of each way of reading: events are only added and are found by their number, accounts are written
  * again and found by their time, prices are read whole, stock is followed in the server's log, deletes included.
  */
-async function shop(rows: number): Promise<PostgresSync> {
+async function shop(rows: number): Promise<SourceSync> {
   await database.query(`
     create table events (id bigserial primary key, at timestamptz not null default clock_timestamp(), kind text, payload jsonb, amount numeric(12,2));
     create table accounts (id int primary key, name text, balance numeric(20,4), tags text[], changed timestamptz not null default clock_timestamp());
@@ -60,7 +60,7 @@ const change = (random: () => number) =>
     update prices set price = ${random()} where sku = 'sku${Math.floor(random() * 500)}';
     commit`)
 
-async function differences(sync: PostgresSync) {
+async function differences(sync: SourceSync) {
   const compared = await compareSync(sync)
   return compared.flatMap(({ table, differences }) => differences.map((difference) => `${table}: ${difference}`))
 }

@@ -5,7 +5,7 @@ import { IngestError } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
 import { type Captured, effectOf } from './ddl.ts'
 import { describe, notCaptured } from './discover.ts'
-import { headOfLog, requireHistory } from './head.ts'
+import { headOfLog, noticeCascades, requireHistory } from './head.ts'
 import { type LogCursor, parseLogCursor } from './log-cursor.ts'
 import {
   type Begin,
@@ -41,6 +41,7 @@ export function changeStream(source: Source): ChangeStream {
     schema: source.schema,
     key: selection.key,
     async head() {
+      await noticeCascades(source)
       const place = await headOfLog(source)
       const now = shapeOf(await describe(sessions, relation))
       if (!sameShape(now, shapeOf(relation)))

@@ -62,6 +62,21 @@ function lockedPlace({ sessions, server, relation, from }: Source): Promise<LogP
   )
 }
 
+/** Says which rules of the engine change rows of the table without a word in the log. */
+export async function noticeCascades({ sessions, relation, selection, name }: Source): Promise<void> {
+  if (!selection.notice) return
+  const rules = await sessions.query<{ name: string }>(
+    `look for foreign keys of ${name}`,
+    `select constraint_name as name from information_schema.referential_constraints
+     where constraint_schema = ? and table_name = ? and (delete_rule in ('CASCADE', 'SET NULL') or update_rule in ('CASCADE', 'SET NULL'))`,
+    [relation.schema, relation.name],
+  )
+  if (rules.length > 0)
+    selection.notice(
+      `${name} has rows deleted or changed by foreign keys (${rules.map((rule) => rule.name).join(', ')}), which the log does not tell of: delete them by statements, or read the table by snapshot`,
+    )
+}
+
 /** A prepared transaction is in the log already, and no query sees its rows until it is committed. */
 async function requireNoPrepared({ sessions, name }: Source): Promise<void> {
   let prepared: object[] = []

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Connector, ReadMode } from '../../shared/connector/connector.ts'
-import { postgres } from '../../shared/connectors/postgres/postgres.ts'
+import { connectors } from '../../shared/connectors/registry.ts'
 import { systemClock } from '../../shared/core/clock.ts'
 import { systemRandom } from '../../shared/core/random.ts'
 import { readSnapshot } from '../../shared/delta/snapshot.ts'
@@ -14,8 +14,10 @@ import { type Comparison, compareTable } from '../../shared/sync/compare.ts'
 import { planPipeline, selectionOf } from '../../shared/sync/plan.ts'
 import { type PipelineUpdate, runPipeline } from '../../shared/sync/run-pipeline.ts'
 
-/** A pipeline from one PostgreSQL database to a lakehouse on disk, as plain values: what a child process is given. */
-export interface PostgresSync {
+/** A pipeline from one database to a lakehouse on disk, as plain values: what a child process is given. */
+export interface SourceSync {
+  /** Name of the connector. Default `postgres`. */
+  type?: string
   config: Record<string, unknown>
   folder: string
   /** `ingestion_definition` without the connection. */
@@ -28,7 +30,7 @@ const RUN = { owner: 'shop', parallelism: 2 }
 
 /** Opens everything, does some work on the pipeline, and closes everything. */
 async function withSync<T>(
-  sync: PostgresSync,
+  sync: SourceSync,
   work: (opened: Awaited<ReturnType<typeof open>>) => Promise<T>,
 ): Promise<T> {
   const opened = await open(sync)
@@ -41,8 +43,8 @@ async function withSync<T>(
   }
 }
 
-async function open({ config, folder, objects, modes = {} }: PostgresSync) {
-  const connector = postgres as unknown as Connector
+async function open({ type = 'postgres', config, folder, objects, modes = {} }: SourceSync) {
+  const connector = connectors.find(({ name }) => name === type) as Connector
   const signal = new AbortController().signal
   const context = await connector.connect(connector.config.parse(config), { clock: systemClock, signal })
   const spec = {
@@ -64,7 +66,7 @@ async function open({ config, folder, objects, modes = {} }: PostgresSync) {
 }
 
 /** One run of the pipeline. A process that was killed is known to be dead, so nobody waits for its lease. */
-export function runSync(sync: PostgresSync, more: Partial<PipelineUpdate> = {}): Promise<Run> {
+export function runSync(sync: SourceSync, more: Partial<PipelineUpdate> = {}): Promise<Run> {
   return withSync(sync, ({ connector, context, signal, tables, storage, state, engine }) =>
     runPipeline(
       {
@@ -93,7 +95,7 @@ function isDead({ owner }: { owner: string }): boolean {
 }
 
 /** Every table of the pipeline against its source, value by value. */
-export function compareSync(sync: PostgresSync): Promise<(Comparison & { table: string })[]> {
+export function compareSync(sync: SourceSync): Promise<(Comparison & { table: string })[]> {
   return withSync(sync, async ({ connector, context, tables, storage, engine }) => {
     const compared = []
     for (const table of tables) {
