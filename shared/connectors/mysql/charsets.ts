@@ -49,7 +49,14 @@ export function textDecoder(charset: string, column: string): DecodeText {
       `the column ${column} has the character set ${charset}, which is not read from the log: convert it, leave it out, or read the table by query or snapshot`,
     )
   const decoder = new TextDecoder(label)
-  return (bytes, at, end) => decoder.decode(bytes.subarray(at, end))
+  const decode: DecodeText = (bytes, at, end) => decoder.decode(bytes.subarray(at, end))
+  return charset === 'latin1' ? (bytes, at, end) => latin1(bytes, at, end) ?? decode(bytes, at, end) : decode
+}
+
+/** Bytes 80 to 9F are where the server's latin1 is not Node's; undefined when there is one. */
+function latin1(bytes: Buffer, at: number, end: number): string | undefined {
+  for (let from = at; from < end; from++) if (bytes[from]! >= 0x80 && bytes[from]! < 0xa0) return undefined
+  return bytes.toString('latin1', at, end)
 }
 
 function utf32(bytes: Buffer, at: number, end: number): string {

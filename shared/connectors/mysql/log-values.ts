@@ -306,11 +306,17 @@ function dayText(year: number, month: number, day: number): string | null {
 const fractionText = (micros: number, digits: number) =>
   digits === 0 ? '' : `.${String(micros).padStart(6, '0').slice(0, digits)}`
 
+/** The day of the last instant: those of a log lie close together, and a Date costs more than the rest of a row. */
+let [lastDay, lastDayText] = [-1, '']
+
 /** Zero stands for `0000-00-00 00:00:00`. */
 function instantText(seconds: number, micros: number, digits: number): string | null {
   if (seconds === 0 && micros === 0) return null
-  const iso = new Date(seconds * 1000).toISOString()
-  return `${iso.slice(0, 10)} ${iso.slice(11, 19)}${fractionText(micros, digits)}`
+  const day = Math.floor(seconds / 86_400)
+  if (day !== lastDay) [lastDay, lastDayText] = [day, new Date(day * 86_400_000).toISOString().slice(0, 10)]
+  const clock = seconds - day * 86_400
+  const minutes = Math.floor(clock / 60)
+  return `${lastDayText} ${two(Math.floor(minutes / 60))}:${two(minutes % 60)}:${two(clock % 60)}${fractionText(micros, digits)}`
 }
 
 /** Digits of a fraction are stored in pairs, the highest byte first. */
