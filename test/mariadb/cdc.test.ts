@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
 import type { ChangeStream } from '../../shared/connector/connector.ts'
+import { headOfLog } from '../../shared/connectors/mysql/head.ts'
 import { mysql } from '../../shared/connectors/mysql/mysql.ts'
+import type { Sessions } from '../../shared/connectors/mysql/session.ts'
+import { openSource } from '../../shared/connectors/mysql/source.ts'
 import { type Connected, connect } from '../support/connector-run.ts'
 import { Replica } from '../support/replica.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
@@ -307,4 +310,28 @@ test('a copy waits for a prepared transaction, whose rows no query sees', async 
   const replica = new Replica(stream)
   await replica.load()
   expect(replica.rows.size).toBe(1)
+})
+
+test('a server whose snapshots do not tell their place is asked for it under a lock, which waits for writers', async () => {
+  await database.query('create table locked (id int primary key)')
+  const opened = await openSource(
+    source.context as Sessions,
+    { schema: database.name, name: 'locked' },
+    { mode: 'cdc', columns: ['id'], key: ['id'], parallelism: 1, owner: 'test' },
+  )
+  const other = { ...opened, server: { ...opened.server, snapshotTellsPosition: false, gtid: 'none' as const } }
+  const session = await database.session()
+  await session.query('begin; insert into locked values (1)')
+  let placed = false
+  const place = headOfLog(other).finally(() => {
+    placed = true
+  })
+  await new Promise((done) => setTimeout(done, 300))
+  const early = placed
+  await session.query('commit')
+  await session.end()
+  const [status] = await database.query('show master status')
+
+  expect(early).toBe(false)
+  expect(await place).toMatchObject({ kind: 'file', text: `${status!.File}:${status!.Position}` })
 })
