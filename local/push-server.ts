@@ -131,7 +131,9 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       try {
         return await backlog.during(batch.body.length, async () => {
           const table = (await tables.open(name)) ?? (await tableFromBatch(name, batch, create, { tables, limits }))
-          return await receive(table, batch, receivePorts, turn)
+          const receipt = await receive(table, batch, receivePorts, turn)
+          if (receipt.schemaVersion > table.newest.version) tellSchema(name).catch(failed)
+          return receipt
         })
       } finally {
         turn?.pass()
@@ -184,13 +186,19 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
   async function poll() {
     try {
       await backlog.recount()
-      for (const name of new Set([...live.values()].map((socket) => socket.table))) {
-        const table = await tables.open(name)
-        if (table) for (const socket of live.values()) if (socket.table === name) socket.noteSchema(table)
-      }
+      for (const name of new Set([...live.values()].map((socket) => socket.table))) await tellSchema(name)
     } catch (error) {
-      options.events?.failed?.(asIngestError(error))
+      failed(error)
     }
+  }
+
+  async function tellSchema(name: string) {
+    const table = await tables.open(name)
+    if (table) for (const socket of live.values()) if (socket.table === name) socket.noteSchema(table)
+  }
+
+  function failed(error: unknown) {
+    options.events?.failed?.(asIngestError(error))
   }
 
   await backlog.recount()

@@ -2,7 +2,7 @@ import { IngestError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
 import { deltaSchemaText } from '../schema/delta-schema.ts'
 import { checkNames, findField, foldName } from '../schema/names.ts'
-import type { Field, Schema } from '../schema/types.ts'
+import type { Field, LogicalType, Schema } from '../schema/types.ts'
 import type { Metadata, Protocol } from './actions.ts'
 import { logicalSchema, MAPPING_MODE, mapFields, mappingMode } from './column-mapping.ts'
 import { maxId, neededProtocol, withIds } from './new-table.ts'
@@ -23,6 +23,53 @@ export interface Evolution {
 export function addColumns(table: TableSnapshot, columns: readonly Field[], random: Random): Evolution | undefined {
   const fresh = columns.filter(({ name }) => !findField(table.schema.fields, name))
   if (fresh.length === 0) return undefined
+  const prepare = freshField(table, random)
+  return evolution(table, [...table.schema.fields, ...fresh.map(prepare)])
+}
+
+/**
+ * Like `addColumns`; and a struct that is there, also in a list or as the values of a map, gets the fields it lacks. Types
+ * that are there stay, whatever is wanted. Undefined when nothing is left to add.
+ */
+export function addFields(table: TableSnapshot, wanted: readonly Field[], random: Random): Evolution | undefined {
+  const fields = grownFields(table.schema.fields, wanted, freshField(table, random))
+  return fields === table.schema.fields ? undefined : evolution(table, fields)
+}
+
+/** The same array when there is nothing to add. */
+function grownFields(
+  there: readonly Field[],
+  wanted: readonly Field[],
+  prepare: (field: Field) => Field,
+): readonly Field[] {
+  const grown = there.map((field) => {
+    const more = findField(wanted, field.name)
+    const type = more ? grownType(field.type, more.type, prepare) : field.type
+    return type === field.type ? field : { ...field, type }
+  })
+  const fresh = wanted.filter(({ name }) => !findField(there, name)).map(prepare)
+  return fresh.length === 0 && grown.every((field, i) => field === there[i]) ? there : [...grown, ...fresh]
+}
+
+function grownType(there: LogicalType, wanted: LogicalType, prepare: (field: Field) => Field): LogicalType {
+  if (there.kind === 'struct' && wanted.kind === 'struct') {
+    const fields = grownFields(there.fields, wanted.fields, prepare)
+    return fields === there.fields ? there : { ...there, fields }
+  }
+  if (there.kind === 'array' && wanted.kind === 'array') {
+    const element = grownType(there.element, wanted.element, prepare)
+    return element === there.element ? there : { ...there, element }
+  }
+  if (there.kind === 'map' && wanted.kind === 'struct') {
+    // An object of records looks like a struct: each of its fields is one value of the map.
+    const value = wanted.fields.reduce((type, field) => grownType(type, field.type, prepare), there.value)
+    return value === there.value ? there : { ...there, value }
+  }
+  return there
+}
+
+/** A column that is new to the table: nullable, and with column mapping under a name of its own. */
+function freshField(table: TableSnapshot, random: Random): (field: Field) => Field {
   const mode = mappingMode(table.metadata)
   // With column mapping a dropped column's data is still in old files under its physical name, so none is used twice.
   const prepare = ({ physicalName: _, id: __, ...field }: Field): Field => ({
@@ -30,7 +77,7 @@ export function addColumns(table: TableSnapshot, columns: readonly Field[], rand
     ...(mode === 'none' ? {} : { physicalName: `col-${random.uuid()}` }),
     type: mapFields(field.type, prepare),
   })
-  return evolution(table, [...table.schema.fields, ...fresh.map((field) => ({ ...prepare(field), nullable: true }))])
+  return (field) => ({ ...prepare(field), nullable: true })
 }
 
 /** The table with these top-level columns nullable. Undefined when they all are. */

@@ -1,5 +1,5 @@
 import { IngestError } from '../core/errors.ts'
-import { newColumns } from './infer-columns.ts'
+import { columnsOfRecords } from './infer-columns.ts'
 import type { PushLimits } from './payload.ts'
 import type { IngestBatch } from './receive.ts'
 import type { PushTable, PushTables } from './tables.ts'
@@ -15,7 +15,7 @@ export async function tableFromBatch(
   allowed: boolean,
   { tables, limits }: { tables: PushTables; limits: PushLimits },
 ): Promise<PushTable> {
-  const columns = allowed ? newColumns(batch, { fields: [] }, limits) : []
+  const columns = allowed ? columnsOfRecords(batch, limits) : []
   if (columns.length === 0)
     throw new IngestError(
       'table.missing',

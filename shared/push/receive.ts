@@ -4,7 +4,7 @@ import { IngestError } from '../core/errors.ts'
 import type { Queue, QueueRecord, ReceivedRecord } from '../queue/queue.ts'
 import type { Schema } from '../schema/types.ts'
 import type { Encoding, RecordRejection } from './frames.ts'
-import { newColumns } from './infer-columns.ts'
+import { columnsOfRecords } from './infer-columns.ts'
 import { addRange, type Intervals } from './intervals.ts'
 import type { PushLimits } from './payload.ts'
 import type { TableSchema } from './schemas.ts'
@@ -103,9 +103,10 @@ const MAX_REASONS = 100
  * How the kernel reads the rows of a table. They travel with the batch, so that the file is written by the very rules the
  * ack was given by, whatever is configured by then.
  */
-function optionsFor(policy: TablePolicy, limits: PushLimits): BatchOptions {
+function optionsFor(policy: TablePolicy, limits: PushLimits, evolves: boolean): BatchOptions {
   return {
-    unknownFields: policy.onReject === 'rescue' ? 'rescue' : 'reject',
+    // A field that may become a column is first of all to be heard of.
+    unknownFields: policy.onReject === 'rescue' && !evolves ? 'rescue' : 'reject',
     reject: 'row',
     maxRecordBytes: limits.recordBytes,
   }
@@ -133,9 +134,10 @@ export async function receive(
 
 async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: ReceivePorts, turn: Turn): Promise<Receipt> {
   const schema = await ports.tables.schemaAt(table, batch.schemaVersion ?? table.newest.version)
-  const options = optionsFor(table.policy, ports.limits)
+  const evolves = mayEvolve(table, batch)
+  const options = optionsFor(table.policy, ports.limits, evolves)
   const header = headerFor(batch, schema.version, JSON.stringify(options), ports.clock.now())
-  const whole = table.policy.onReject === 'batch' || mayEvolve(table, batch)
+  const whole = table.policy.onReject === 'batch' || evolves
   const written = await ports.through?.write(table, schema, header, { body: batch.body, whole })
   try {
     const validation =
@@ -148,14 +150,14 @@ async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: Receiv
         encoding: batch.encoding,
         limits: ports.limits,
       }))
-    if (mayEvolve(table, batch) && validation.rejections.some(({ code }) => code === 'unknown_field')) {
-      const columns = newColumns(batch, schema.schema, ports.limits)
-      // Checked again with the new columns. What is unknown even then, a field inside of a struct, stays rejected.
-      if (columns.length > 0) {
-        const evolved = await ports.tables.addColumns(table, columns)
-        const now = evolved.newest.version
-        if (now !== schema.version) return await receiveInTurn(evolved, { ...batch, schemaVersion: now }, ports, turn)
-      }
+    const unknown = validation.rejections.filter(({ code }) => code === 'unknown_field')
+    if (evolves && unknown.length > 0) {
+      const records = unknown.reduce<Intervals>((set, { record }) => addRange(set, record, record + 1), [])
+      const evolved = await ports.tables.addColumns(table, columnsOfRecords(batch, ports.limits, records))
+      const now = evolved.newest.version
+      // Checked again with the new columns. What could not become one stays unknown, and is rescued or rejected.
+      if (now !== schema.version || table.policy.onReject === 'rescue')
+        return await receiveInTurn(evolved, { ...batch, schemaVersion: now }, ports, turn)
     }
     if (validation.records !== batch.count)
       throw new IngestError(

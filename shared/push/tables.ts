@@ -2,12 +2,13 @@ import type { Clock } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
 import { commit, createTable } from '../delta/commit.ts'
-import { addColumns } from '../delta/evolve.ts'
+import { addFields } from '../delta/evolve.ts'
 import { newTable } from '../delta/new-table.ts'
 import { readSnapshot } from '../delta/snapshot.ts'
 import type { TableSnapshot } from '../delta/table.ts'
+import { findField } from '../schema/names.ts'
 import { typeText } from '../schema/type-text.ts'
-import type { Field, Schema } from '../schema/types.ts'
+import type { Field, LogicalType, Schema } from '../schema/types.ts'
 import type { StateStore } from '../state/state-store.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { ColumnInfo } from './frames.ts'
@@ -55,7 +56,10 @@ export interface PushTables {
   schemaAt(table: PushTable, version: number): Promise<TableSchema>
   /** Makes a table that a session brings its columns for; a table made meanwhile is returned as it is. */
   create(name: string, schema: Schema): Promise<PushTable>
-  /** Adds columns; those that exist by now are left as they are. */
+  /**
+   * Adds columns, and to structs the fields they lack; what exists by now is left as it is. Nothing is added where the table
+   * would have more than 2,000 fields then.
+   */
   addColumns(table: PushTable, columns: readonly Field[]): Promise<PushTable>
   /** A newer snapshot is known, from a commit. */
   update(name: string, snapshot: TableSnapshot): void
@@ -67,6 +71,11 @@ export interface TablePorts {
   clock: Clock
   random: Random
 }
+
+/** Databricks allows as many columns in a table that Zerobus writes. */
+const MAX_FIELDS = 2000
+
+const rescued: Field = { name: RESCUED, type: { kind: 'string' }, nullable: true }
 
 export const rootOf = (table: string): string => table.replaceAll('.', '/')
 
@@ -84,7 +93,7 @@ export function createPushTables(declared: readonly DeclaredTable[], ports: Tabl
   async function read(name: string): Promise<PushTable | undefined> {
     const before = known.get(name)?.table
     const snapshot = await readSnapshot(ports.storage, rootOf(name), before ? { after: before.snapshot } : {})
-    if (snapshot) return remember(name, snapshot)
+    if (snapshot) return withRescued(await remember(name, snapshot))
     known.delete(name)
     const declaration = declarationOf(name)
     return declaration?.schema ? create(name, declaration.schema) : undefined
@@ -100,9 +109,14 @@ export function createPushTables(declared: readonly DeclaredTable[], ports: Tabl
     return table
   }
 
+  /** A table that is there already may lack the column its policy needs. */
+  function withRescued(table: PushTable): PushTable | Promise<PushTable> {
+    if (table.policy.onReject !== 'rescue' || findField(table.newest.schema.fields, RESCUED)) return table
+    return grow(table, [rescued])
+  }
+
   async function create(name: string, schema: Schema): Promise<PushTable> {
     const declaration = declarationOf(name)
-    const rescued: Field = { name: RESCUED, type: { kind: 'string' }, nullable: true }
     const rescues = declaration?.policy.onReject === 'rescue' && !schema.fields.some((f) => f.name === RESCUED)
     const fields = rescues ? [...schema.fields, rescued] : schema.fields
     const change = newTable({ fields }, ports, { properties: declaration?.properties ?? {} })
@@ -110,6 +124,17 @@ export function createPushTables(declared: readonly DeclaredTable[], ports: Tabl
     const snapshot = await readSnapshot(ports.storage, rootOf(name))
     if (!snapshot) throw new IngestError('table.missing', `the table ${name} vanished while it was created`)
     return remember(name, snapshot)
+  }
+
+  async function grow(table: PushTable, columns: readonly Field[]): Promise<PushTable> {
+    let snapshot = table.snapshot
+    for (;;) {
+      const evolution = addFields(snapshot, columns, ports.random)
+      if (!evolution || countFields(evolution.schema.fields) > MAX_FIELDS) return remember(table.name, snapshot)
+      const result = await commit(snapshot, { operation: 'ADD COLUMNS', reads: 'table', ...evolution }, ports)
+      if (result.kind === 'committed') return remember(table.name, result.snapshot)
+      snapshot = (await readSnapshot(ports.storage, table.root, { after: snapshot })) ?? snapshot
+    }
   }
 
   return {
@@ -138,16 +163,7 @@ export function createPushTables(declared: readonly DeclaredTable[], ports: Tabl
 
     create,
 
-    async addColumns(table, columns) {
-      let snapshot = table.snapshot
-      for (;;) {
-        const evolution = addColumns(snapshot, columns, ports.random)
-        if (!evolution) return remember(table.name, snapshot)
-        const result = await commit(snapshot, { operation: 'ADD COLUMNS', reads: 'table', ...evolution }, ports)
-        if (result.kind === 'committed') return remember(table.name, result.snapshot)
-        snapshot = (await readSnapshot(ports.storage, table.root, { after: snapshot })) ?? snapshot
-      }
-    },
+    addColumns: grow,
 
     update(name, snapshot) {
       const cached = known.get(name)
@@ -156,4 +172,14 @@ export function createPushTables(declared: readonly DeclaredTable[], ports: Tabl
         known.set(name, { table: { ...cached.table, snapshot }, atMs: ports.clock.now() })
     },
   }
+}
+
+function countFields(fields: readonly Field[]): number {
+  return fields.reduce((sum, { type }) => sum + 1 + countNested(type), 0)
+}
+
+function countNested(type: LogicalType): number {
+  if (type.kind === 'struct') return countFields(type.fields)
+  if (type.kind === 'array') return countNested(type.element)
+  return type.kind === 'map' ? countNested(type.value) : 0
 }

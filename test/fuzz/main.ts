@@ -79,8 +79,9 @@ async function throughSockets(numRuns: number, chunkSeed: number) {
     taken.length = 0
     noteEnd('http socket', await overHttp(server.port, one, () => taken))
   })
-  await fc.assert(session, { numRuns: Math.round(numRuns * 0.75), seed: chunkSeed })
+  // First, because what a session that was cut still stores would be taken for a request's.
   await fc.assert(posted, { numRuns: Math.round(numRuns * 0.25), seed: chunkSeed })
+  await fc.assert(session, { numRuns: Math.round(numRuns * 0.75), seed: chunkSeed })
   await server.close()
 }
 

@@ -6,7 +6,7 @@ import { ZerobusSdk } from '../../sdk/index.ts'
 import { createAuthenticator } from '../../shared/push/auth.ts'
 import { encodeBinary } from '../../shared/push/frames.ts'
 import { memoryQueue } from '../../shared/queue/memory.ts'
-import { CLICKS, rowsOf } from '../support/push.ts'
+import { CLICKS, clicks, rowsOf } from '../support/push.ts'
 import { startTestPush, type TestPushServer } from '../support/push-door.ts'
 import { watchedQueue } from '../support/push-fuzz.ts'
 import { tcpProxy } from '../support/tcp-proxy.ts'
@@ -173,4 +173,31 @@ test('the rate of a token holds requests back that have no session', async () =>
 
   // 33 KB at 20 KB a second, of which one second's worth passes at once.
   expect(Date.now() - startedMs).toBeGreaterThan(600)
+})
+
+test('two sessions of a table: what one brings becomes columns, and the other hears of it without reconnecting', async () => {
+  const policy = { onReject: 'record', schemaEvolution: 'add_columns' } as const
+  const server = await startTestPush(cleanups, { tables: [{ ...clicks, policy }] })
+  const sdk = new ZerobusSdk(server.url, { token: 'secret' })
+  const heard: string[][] = []
+  const listening = await sdk.createStream(
+    { tableName: CLICKS },
+    { onSchema: (columns) => heard.push(columns.map(({ name, type }) => `${name} ${type}`)) },
+  )
+  const bringing = await sdk.createStream({ tableName: CLICKS })
+
+  await bringing.waitForOffset(await bringing.ingestRecordOffset({ id: 'a', at: { lat: 1.5 } }))
+  await until(() => heard.length === 1)
+  await bringing.waitForOffset(await bringing.ingestRecordOffset({ id: 'b', at: { lat: 1.5, lon: 2 } }))
+  await until(() => heard.length === 2)
+  await listening.ingestRecordOffset({ id: 'c', at: { lon: 3 } })
+  await Promise.all([listening.close(), bringing.close()])
+  await server.close()
+
+  expect(heard).toEqual([
+    ['id string', 'n long', 'at struct<lat:double>'],
+    ['id string', 'n long', 'at struct<lat:double,lon:long>'],
+  ])
+  const rows = (await rowsOf(server.lake)).sort((x, y) => (String(x.id) < String(y.id) ? -1 : 1))
+  expect(rows).toMatchObject([{ at: { lat: 1.5 } }, { at: { lat: 1.5, lon: 2n } }, { at: { lat: null, lon: 3n } }])
 })
