@@ -56,6 +56,11 @@ export class ZerobusStream {
     return this.#session
   }
 
+  /** The offset the next record gets: right after `createStream` with `session`, how many are durable already. */
+  get nextOffset(): bigint {
+    return BigInt(this.#next)
+  }
+
   /** True once the stream has failed or was closed. */
   get isClosed(): boolean {
     return this.#closing !== undefined || this.#failure !== undefined
