@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals'
 import { commit } from '../../../shared/delta/commit.ts'
 import {
   addColumns,
+  addFields,
   allowNull,
   dropColumn,
   type Evolution,
@@ -10,6 +11,8 @@ import {
 } from '../../../shared/delta/evolve.ts'
 import { readSnapshot } from '../../../shared/delta/snapshot.ts'
 import type { TableSnapshot } from '../../../shared/delta/table.ts'
+import { typeText } from '../../../shared/schema/type-text.ts'
+import type { Field, StructType } from '../../../shared/schema/types.ts'
 import { column, emptyTable, shopSchema, testPorts } from '../../support/delta.ts'
 
 const ports = testPorts()
@@ -127,4 +130,26 @@ test('a property that asks for more than is kept is refused', async () => {
   await expect(emptyTable(ports, { properties: { 'delta.enableIcebergCompatV2': 'true' } })).rejects.toThrow(
     'delta.enableIcebergCompatV2 is not supported',
   )
+})
+
+test('a struct that is there gets the fields it lacks, mapped ones under names of their own, and keeps its types', async () => {
+  const place = (...names: string[]): Field => ({
+    name: 'place',
+    nullable: true,
+    type: { kind: 'struct', fields: names.map((name) => column(name, 'string')) },
+  })
+  const plain = await emptyTable(ports, { root: 'grow' })
+  const mapped = await evolved(plain, setProperties(plain, { 'delta.columnMapping.mode': 'name' }))
+  const before = await evolved(mapped, addFields(mapped, [place('city')], ports.random)!)
+
+  const after = await evolved(before, addFields(before, [place('CITY', 'zip'), column('id', 'double')], ports.random)!)
+
+  const [old, now] = [before, after].map((table) => table.schema.fields.at(-1)!.type)
+  expect(typeText(now!)).toBe('struct<city:string,zip:string>')
+  const [city, zip] = (now as StructType).fields
+  expect(city).toEqual((old as StructType).fields[0])
+  expect(zip).toMatchObject({ nullable: true, physicalName: expect.stringMatching(/^col-/) })
+  expect(zip!.id).toBeGreaterThan(Math.max(...before.schema.fields.map(({ id }) => id!), city!.id!))
+  expect(after.schema.fields[0]).toEqual(before.schema.fields[0])
+  expect(addFields(after, [place('zip')], ports.random)).toBeUndefined()
 })
