@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { IngestError } from '../../shared/core/errors.ts'
 
 /** What is being sent, as the one who types the command again would say it. */
