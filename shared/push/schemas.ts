@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { IngestError } from '../core/errors.ts'
 import { deltaSchemaText, parseDeltaSchema } from '../schema/delta-schema.ts'
 import { typeText } from '../schema/type-text.ts'
-import type { Field, Schema } from '../schema/types.ts'
+import type { Field, LogicalType, Schema } from '../schema/types.ts'
 import type { StateStore } from '../state/state-store.ts'
 import { pushPartition } from './stored-sessions.ts'
 
@@ -54,13 +54,19 @@ function fieldsMisfit(older: readonly Field[], now: readonly Field[], path: stri
     const name = `${path}${field.name}`
     if (!found) return `the column ${name} is gone`
     if (field.nullable && !found.nullable) return `the column ${name} must not be null now`
-    const misfit =
-      field.type.kind === 'struct' && found.type.kind === 'struct'
-        ? fieldsMisfit(field.type.fields, found.type.fields, `${name}.`)
-        : typeText(field.type) !== typeText(found.type) &&
-          `the column ${name} was ${typeText(field.type)} and is ${typeText(found.type)}`
+    const misfit = typeMisfit(field.type, found.type, name)
     if (misfit) return misfit
   }
   const demanded = now.find((field) => !field.nullable && !older.some((other) => idOf(other) === idOf(field)))
   return demanded && `the new column ${path}${demanded.name} must not be null`
+}
+
+/** A struct may have grown wherever it stands. */
+function typeMisfit(older: LogicalType, now: LogicalType, name: string): string | undefined {
+  if (older.kind === 'struct' && now.kind === 'struct') return fieldsMisfit(older.fields, now.fields, `${name}.`)
+  if (older.kind === 'array' && now.kind === 'array') return typeMisfit(older.element, now.element, `${name}[]`)
+  if (older.kind === 'map' && now.kind === 'map')
+    return typeMisfit(older.key, now.key, `${name} key`) ?? typeMisfit(older.value, now.value, `${name} value`)
+  if (typeText(older) === typeText(now)) return undefined
+  return `the column ${name} was ${typeText(older)} and is ${typeText(now)}`
 }
