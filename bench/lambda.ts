@@ -8,8 +8,10 @@ import { readAssembly } from '../test/rehearsal/template.ts'
 import { startMoto } from '../test/support/moto.ts'
 import { priceOf, totalOf, type Work } from './cost/model.ts'
 import { measurePull, ROWS } from './lambda/pull.ts'
+import { measurePush } from './lambda/push.ts'
 
-export const about = 'cold starts, time and memory of every Lambda in the rehearsal, and what they cost; ROWS=100000'
+export const about =
+  'cold starts, time and memory of every Lambda in the rehearsal, and what they cost; ROWS=100000 MEGABYTES=20'
 
 /** The real bundles in an emulated account. What AWS bills is worked out in bench/cost/model.ts, line by line. */
 export async function run(): Promise<Record<string, number>> {
@@ -22,10 +24,14 @@ export async function run(): Promise<Record<string, number>> {
     const pull = await measurePull(account, moto.env, server.url)
     tell(`a first copy of ${ROWS} rows`, pull.copy)
     tell('a run that finds nothing new', pull.idle)
+    const push = await measurePush(account, moto.env)
+    tell(`${push.rawGb.toPrecision(3)} GB of events pushed`, push.work)
     return {
+      pushUsdPerGb: totalOf(priceOf(push.work)) / push.rawGb,
       pullUsdPerMillionRows: (totalOf(priceOf(pull.copy)) * 1e6) / ROWS,
       pullUsdPerIdleRun: totalOf(priceOf(pull.idle)),
       ...pull.metrics,
+      ...push.metrics,
     }
   } finally {
     await server.stop()

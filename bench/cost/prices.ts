@@ -40,3 +40,6 @@ export const peers = {
     'Airbyte Cloud': { usd: 15, source: 'rows of API sources at list price, as third parties report it' },
   },
 } as const
+
+/** What is paid by the month. Alarms are those of all stacks with one connector. */
+export const monthly = { s3Gb: 0.023, alarm: 0.1, dashboard: 3, alarms: 16 } as const

@@ -7,10 +7,9 @@ import { LambdaHost } from '../../test/rehearsal/lambda-host.ts'
 import { execute } from '../../test/rehearsal/state-machine.ts'
 import type { Work } from '../cost/model.ts'
 import { functionMetrics, functionWork } from './function-work.ts'
+import { bucket, prefix, storeSpec } from './spec.ts'
 
 export const ROWS = Number(process.env.ROWS ?? 1_000_000)
-const prefix = 'rehearsal-lakeflow-'
-const bucket = 'rehearsal-lakeflow-123456789012-us-east-1'
 
 /** A table of ten columns is copied by a scheduled run; the next run finds nothing new. */
 export async function measurePull(
@@ -41,7 +40,6 @@ async function configure(
 ) {
   const secret = { Name: 'rehearsal/lakeflow/postgres/bench-password', SecretString: decodeURIComponent(password) }
   await new SecretsManagerClient({}).send(new CreateSecretCommand(secret))
-  using host = new LambdaHost(account.functions, env)
   const text = `
 lakehouse: s3://${bucket}
 connections:
@@ -63,16 +61,7 @@ pipelines:
       table_configuration:
         query_based_connector_config: { cursor_columns: [updated_at] }
 `
-  const event = {
-    version: '2.0',
-    rawPath: '/api/spec',
-    requestContext: { http: { method: 'PUT', path: '/api/spec' } },
-    isBase64Encoded: false,
-    body: text,
-  }
-  const { result } = await host.invoke(account.routes.get('ANY /api/{proxy+}')!, event)
-  const { statusCode, body } = result as { statusCode: number; body: string }
-  if (statusCode !== 200) throw new Error(body)
+  await storeSpec(account, env, text)
 }
 
 async function runOnce(account: Account, host: LambdaHost): Promise<Work> {

@@ -10,5 +10,6 @@ export const Env = z.object({
   SCHEDULE_GROUP: z.string().min(1),
   SCHEDULE_ROLE_ARN: z.string().min(1),
   SCHEDULE_DEAD_LETTERS_ARN: z.string().min(1),
+  NOTICES_TOPIC_ARN: z.string().min(1),
   PLAN_PREFIX: z.string().min(1),
 })

@@ -1,5 +1,6 @@
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda'
 import * as z from 'zod'
+import { recipientsOf } from '../../shared/control/notices.ts'
 import { connectionNamed, pipelineNamed } from '../../shared/control/project.ts'
 import { readStoredSpec, storedSpecText, storeSpec } from '../../shared/control/stored-spec.ts'
 import { asIngestError, IngestError } from '../../shared/core/errors.ts'
@@ -12,6 +13,7 @@ import { observed } from '../observed.ts'
 import { Env } from './env.ts'
 import { invoke } from './lambda.ts'
 import { applySchedules, connectorOf, schedulesOf } from './scheduler.ts'
+import { applySubscriptions } from './sns.ts'
 import { startExecution } from './step-functions.ts'
 
 type ControlEnv = z.infer<typeof Env>
@@ -94,6 +96,7 @@ async function putSpec({ env, body }: Request) {
     roleArn: env.SCHEDULE_ROLE_ARN,
     deadLettersArn: env.SCHEDULE_DEAD_LETTERS_ARN,
   })
+  await applySubscriptions(recipientsOf(next.spec.pipelines), env.NOTICES_TOPIC_ARN)
   return { notes: next.notes, schedules: Object.fromEntries(schedules) }
 }
 

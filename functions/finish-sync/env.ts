@@ -1,3 +1,4 @@
+import * as z from 'zod'
 import { LakehouseEnv } from '../lakehouse-env.ts'
 
-export const Env = LakehouseEnv
+export const Env = LakehouseEnv.extend({ NOTICES_TOPIC_ARN: z.string().min(1) })

@@ -2,6 +2,7 @@ import { Duration, Stack, type StackProps } from 'aws-cdk-lib'
 import * as ec2 from 'aws-cdk-lib/aws-ec2'
 import * as iam from 'aws-cdk-lib/aws-iam'
 import * as scheduler from 'aws-cdk-lib/aws-scheduler'
+import * as sns from 'aws-cdk-lib/aws-sns'
 import type { Construct } from 'constructs'
 import { connectorEntry } from '../constructs/connector-entry.ts'
 import { DeadLetters } from '../constructs/dead-letters.ts'
@@ -19,6 +20,8 @@ export class ConnectorsStack extends Stack {
   readonly scheduleGroup: scheduler.ScheduleGroup
   readonly scheduleRole: iam.Role
   readonly scheduleDeadLetters: DeadLetters
+  /** What the recipients of pipelines are told; the control API subscribes them. */
+  readonly notices: sns.Topic
 
   constructor(scope: Construct, id: string, props: StackProps & { settings: Settings; lakehouse: LakehouseStack }) {
     super(scope, id, props)
@@ -66,15 +69,17 @@ export class ConnectorsStack extends Stack {
       stream.allowRead(runPrefix)
     }
 
+    this.notices = new sns.Topic(this, 'Notices', { topicName: `${settings.stage}-lakeflow-notices`, enforceSSL: true })
     const finish = new Lambda(this, 'finish-sync', {
       settings,
       folder: 'finish-sync',
-      description: 'Ends a run: summary, notifications, maintenance requests',
-      environment,
+      description: 'Ends a run: summary, notices',
+      environment: { ...environment, NOTICES_TOPIC_ARN: this.notices.topicArn },
       memoryMb: 512,
       timeout: Duration.minutes(1),
     })
     lakehouse.state.grantReadWriteData(finish.fn)
+    finish.allow(['sns:Publish'], [this.notices.topicArn])
 
     this.functions = [...this.plans.values(), ...streams, finish]
     this.sync = new SyncStateMachine(this, 'Sync', {

@@ -1,8 +1,10 @@
+import type { Maintained } from '../../shared/control/maintain.ts'
 import type { Project } from '../../shared/control/project.ts'
 import { IngestError } from '../../shared/core/errors.ts'
 import { portFrom, startApiServer } from '../api-server.ts'
 import type { Command } from '../command.ts'
 import { errorRecord, errorText } from '../error-text.ts'
+import { runMaintenance } from '../maintenance.ts'
 import { time } from '../numbers.ts'
 import type { Output } from '../output.ts'
 import { ProgressDisplay } from '../progress-display.ts'
@@ -63,8 +65,9 @@ export const start: Command = {
         else output.error(`${pipeline}: ${errorText(error, debug)}`)
       },
     })
+    const maintenance = runMaintenance(project, signal, (done) => tellMaintained(output, done))
     try {
-      await Promise.all([pipelines, push && aborted(signal)])
+      await Promise.all([pipelines, maintenance, push && aborted(signal)])
     } finally {
       await push?.close()
     }
@@ -89,6 +92,13 @@ async function startPush(project: Project, output: Output, debug: boolean): Prom
   if (output.json) output.record({ type: 'listening', url: server.url })
   else output.line(`push: ${server.url}`)
   return server
+}
+
+function tellMaintained(output: Output, { error, ...done }: Maintained): void {
+  if (output.json) output.record({ type: 'maintained', ...done, ...(error && { error: error.code }) })
+  else if (error) output.error(`${done.table}: ${errorText(error, false)}`)
+  else if (done.filesJoined > 0) output.line(`${done.table}: ${done.filesJoined} files are now ${done.filesWritten}`)
+  else output.line(`${done.table}: ${done.filesDeleted} files that no version needs are deleted`)
 }
 
 const aborted = (signal: AbortSignal) =>

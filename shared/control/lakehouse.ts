@@ -3,15 +3,16 @@ import { didYouMean } from '../pipeline/nearest.ts'
 import { type TableName, tableNameText } from '../pipeline/resolve.ts'
 import type { Storage } from '../storage/storage.ts'
 
-/** Every table of the lakehouse, by name. Costs one listing for each table, however many files it has. */
-export async function listTables(storage: Storage): Promise<TableName[]> {
+/** Every table of the lakehouse or of one catalog, by name. Costs one listing for each table, however many files it has. */
+export async function listTables(storage: Storage, catalog?: string): Promise<TableName[]> {
+  const within = catalog === undefined ? '' : `${catalog}/`
   const tables: TableName[] = []
   let after: string | undefined = ''
   while (after !== undefined) {
-    const root: string | undefined = await nextRoot(storage, after)
+    const root: string | undefined = await nextRoot(storage, within, after)
     if (root !== undefined && (await hasObjects(storage, `${root}/_delta_log/`))) {
-      const [catalog, schema, table] = root.split('/').map(nameOfFolder) as [string, string, string]
-      tables.push({ catalog, schema, table })
+      const [inCatalog, schema, table] = root.split('/').map(nameOfFolder) as [string, string, string]
+      tables.push({ catalog: inCatalog, schema, table })
     }
     // The sign after a slash: past everything below this root.
     after = root && `${root}0`
@@ -23,8 +24,8 @@ export async function listTables(storage: Storage): Promise<TableName[]> {
 const nameOfFolder = (folder: string) => folder.replace(/%(2E|2F|25)/g, (code) => decodeURIComponent(code))
 
 /** The first `catalog/schema/table` with an object in it, after a path. */
-async function nextRoot(storage: Storage, after: string): Promise<string | undefined> {
-  for await (const { path } of storage.list('', after)) {
+async function nextRoot(storage: Storage, within: string, after: string): Promise<string | undefined> {
+  for await (const { path } of storage.list(within, after)) {
     const parts = path.split('/')
     if (parts.length > 3 && !/^[._]/.test(path)) return parts.slice(0, 3).join('/')
   }

@@ -193,3 +193,32 @@ test('settings refuse what they do not know and say what they wanted', () => {
   expect(() => parseSettings({ stage: 'Prod!' })).toThrow(/stage/)
   expect(() => parseSettings({ conectors: [] })).toThrow(/conectors/)
 })
+
+test('every hour tables are kept in shape by a function that reads and writes the catalog only', () => {
+  template.control.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(1 hour)', State: 'ENABLED' })
+  const policies = Object.values(template.control.findResources('AWS::IAM::Policy'))
+  const writes = policies
+    .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes('maintaintables'))
+    .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+    .filter(({ Action }) => [Action].flat().includes('s3:PutObject'))
+
+  expect(writes).toHaveLength(1)
+  expect(JSON.stringify(writes[0].Resource)).toMatch(/\/main\/\*/)
+})
+
+test('only the function that ends runs publishes notices, over TLS', () => {
+  template.connectors.hasResourceProperties('AWS::SNS::TopicPolicy', {
+    PolicyDocument: {
+      Statement: Match.arrayWith([
+        Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      ]),
+    },
+  })
+  const policies = Object.values(template.connectors.findResources('AWS::IAM::Policy'))
+  const publishing = policies.filter(({ Properties }) =>
+    JSON.stringify(Properties.PolicyDocument).includes('sns:Publish'),
+  )
+
+  expect(publishing).toHaveLength(1)
+  expect(JSON.stringify(publishing[0]!.Properties.Roles)).toContain('finishsync')
+})

@@ -1,6 +1,7 @@
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { CreateScheduleGroupCommand, SchedulerClient } from '@aws-sdk/client-scheduler'
+import { CreateTopicCommand, SNSClient } from '@aws-sdk/client-sns'
 import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs'
 import type { FunctionSpec } from './lambda-host.ts'
 import type { Machine } from './state-machine.ts'
@@ -42,6 +43,7 @@ const exceptions: Readonly<Record<string, string>> = {
   'AWS::CDK::Metadata': 'no resource',
   'AWS::CloudWatch::Alarm': 'asserted in the template tests: nothing evaluates alarms here',
   'AWS::CloudWatch::Dashboard': 'for people',
+  'AWS::Events::Rule': 'the rehearsal calls what the rule would',
   'AWS::Glue::Database': 'names only; the catalog adapter has its own tests',
   'AWS::IAM::Policy': 'asserted in the template tests: no emulator enforces IAM',
   'AWS::IAM::Role': 'asserted in the template tests: no emulator enforces IAM',
@@ -49,7 +51,6 @@ const exceptions: Readonly<Record<string, string>> = {
   'AWS::Logs::LogGroup': 'logs are read from the processes',
   'AWS::S3::BucketPolicy': 'asserted in the template tests: no emulator enforces bucket policies',
   'AWS::SNS::Subscription': 'mail is not sent',
-  'AWS::SNS::Topic': 'alarms are not evaluated',
   'AWS::SNS::TopicPolicy': 'alarms are not evaluated',
   'AWS::SQS::QueuePolicy': 'no emulator enforces queue policies',
 }
@@ -63,6 +64,7 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
   const s3 = new S3Client({ ...client, forcePathStyle: true })
   const dynamodb = new DynamoDBClient(client)
   const sqs = new SQSClient(client)
+  const sns = new SNSClient(client)
   const scheduler = new SchedulerClient(client)
   const created = new Map<string, Physical>()
   const pseudo = {
@@ -121,6 +123,10 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
       )
       if (!p.RedrivePolicy) deadLetters.push(QueueUrl!)
       return { ref: QueueUrl!, attributes: { Arn: arn('sqs', name), QueueName: name } }
+    },
+    'AWS::SNS::Topic': async (r, p) => {
+      const { TopicArn } = await sns.send(new CreateTopicCommand({ Name: p.TopicName ?? `${r.stack}-${r.id}` }))
+      return { ref: TopicArn!, attributes: { TopicArn: TopicArn!, TopicName: p.TopicName } }
     },
     'AWS::Lambda::LayerVersion': (r, p) => {
       const ref = arn('lambda', `layer:${r.id}:1`)
@@ -214,7 +220,7 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
     if (later.length === waiting.length) throw new Error(`a circle among ${later.map(({ id }) => id).join(', ')}`)
     waiting = later
   }
-  for (const client of [s3, dynamodb, sqs, scheduler]) client.destroy()
+  for (const client of [s3, dynamodb, sqs, sns, scheduler]) client.destroy()
   if (!account.machine) throw new Error('no state machine in the templates')
   if (!socketAuthorizer) throw new Error('no authorizer of a WebSocket API in the templates')
   if (answered.size === 0) throw new Error('no route response in the templates')

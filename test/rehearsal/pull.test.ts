@@ -1,6 +1,8 @@
 import { S3Client } from '@aws-sdk/client-s3'
 import { GetScheduleCommand, SchedulerClient } from '@aws-sdk/client-scheduler'
 import { CreateSecretCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { ListSubscriptionsByTopicCommand, SNSClient, SubscribeCommand } from '@aws-sdk/client-sns'
+import { CreateQueueCommand, ReceiveMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { s3Storage } from '../../shared/storage/s3.ts'
 import type { Storage } from '../../shared/storage/storage.ts'
@@ -59,6 +61,8 @@ pipelines:
   shop:
     schedule:
       quartz_cron_expression: 0 0/15 * * * ?
+    notifications:
+      - email_recipients: [oncall@example.com]
     ingestion_definition:
       connection_name: shop_db
       connector_type: QUERY_BASED
@@ -157,6 +161,18 @@ test('a table that is gone fails its own stream, and the run says so', async () 
   )
 })
 
+test('a run that fails tells the recipients of its pipeline why', async () => {
+  using host = new LambdaHost(account.functions, aws)
+  const mailbox = await openMailbox('oncall@example.com')
+
+  const failed = runMachine(host, { ...input, refresh: ['ordrs'] })
+
+  await expect(failed).rejects.toThrow('lakeflow events')
+  const notice = await mailbox.next()
+  expect(notice.Subject).toBe('Lakeflow: shop is FAILED')
+  expect(notice.Message).toContain('usage.invalid')
+})
+
 test('captured changes arrive through killed Lambdas, and the log is let go when every table has them', async () => {
   using host = new LambdaHost(account.functions, aws)
   const capture = { ...input, pipeline: 'crm' }
@@ -202,6 +218,15 @@ test('the control API checks a connection through its connector, and refuses wha
   expect(unknown.status).toBe(404)
 })
 
+test('the hourly maintenance goes through every table and fails at none', async () => {
+  using host = new LambdaHost(account.functions, aws)
+
+  const { result } = await host.invoke(`${prefix}-maintain-tables`, {})
+
+  expect(host.failures).toEqual([])
+  expect(result).toEqual({ failed: 0 })
+})
+
 const input = { pipeline: 'shop', connector: 'postgres', cause: 'API_CALL' }
 let executions = 0
 
@@ -215,6 +240,24 @@ function runMachine(host: LambdaHost, given: unknown): Promise<unknown> {
   }
   const name = `execution-${++executions}-${Date.now()}`
   return execute(account.machine, given, ports, { Execution: { Name: name, Input: given } })
+}
+
+/** Receives what is published for a recipient, as their mail program would; AWS itself was asked to send it by e-mail. */
+async function openMailbox(recipient: string) {
+  const [sns, sqs] = [new SNSClient({}), new SQSClient({})]
+  const topic = `arn:aws:sns:us-east-1:123456789012:${prefix}-notices`
+  const { Subscriptions } = await sns.send(new ListSubscriptionsByTopicCommand({ TopicArn: topic }))
+  expect(Subscriptions).toMatchObject([{ Protocol: 'email', Endpoint: recipient }])
+  const { QueueUrl } = await sqs.send(new CreateQueueCommand({ QueueName: 'mailbox' }))
+  const Attributes = { FilterPolicy: JSON.stringify({ recipient: [recipient] }) }
+  const Endpoint = 'arn:aws:sqs:us-east-1:123456789012:mailbox'
+  await sns.send(new SubscribeCommand({ TopicArn: topic, Protocol: 'sqs', Endpoint, Attributes }))
+  return {
+    async next(): Promise<{ Subject: string; Message: string }> {
+      const { Messages } = await sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 5 }))
+      return JSON.parse(Messages![0]!.Body!)
+    },
+  }
 }
 
 async function control(host: LambdaHost, method: string, path: string, { text }: { text?: string } = {}) {

@@ -53,7 +53,7 @@ const imports = files.flatMap((file) =>
 
 const layerOf = (path: string) => (path.startsWith('shared/') ? path.split('/')[1]! : undefined)
 const adapters =
-  /\/(s3|s3-writer|disk|memory|dynamodb|sqlite|sqs|sqs-move|api-gateway|glue|scheduler|step-functions|lambda|secrets-manager|ssm)\.ts$/
+  /\/(s3|s3-writer|disk|memory|dynamodb|sqlite|sqs|sqs-move|api-gateway|glue|scheduler|step-functions|lambda|secrets-manager|ssm|sns)\.ts$/
 
 test('zod is imported as a namespace, or bundles carry all of its languages', () => {
   const whole = files.filter((file) => /^import \{ z \} from 'zod'/m.test(readFileSync(join(root, file), 'utf8')))

@@ -1,0 +1,3 @@
+import { LakehouseEnv } from '../lakehouse-env.ts'
+
+export const Env = LakehouseEnv
