@@ -16,7 +16,8 @@ import { destinationRows, newWorld, resolved, runShop } from '../support/sync-wo
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const { folder, remove } = await temporaryFolder()
-const engine = await openEngine({ scratch: `${folder}/scratch` })
+// One thread closes files at the same rows each time.
+const engine = await openEngine({ scratch: `${folder}/scratch`, threads: 1 })
 afterAll(async () => {
   engine.close()
   await remove()
@@ -42,7 +43,7 @@ test('after a Z-order by two columns, a filter on either of them skips most file
   const files = [...table.files.values()]
   const read = (name: string) =>
     files.filter((file) => fileMayContain(file, table, [{ column: [name], min: 500n, max: 510n }]))
-  expect(files.length).toBeGreaterThanOrEqual(8)
+  expect(files.length).toBeGreaterThanOrEqual(6)
   expect(read('x').length).toBeLessThanOrEqual(files.length / 2)
   expect(read('y').length).toBeLessThanOrEqual(files.length / 2)
 })
