@@ -133,25 +133,26 @@ test('the checker sees one changed, lost, doubled or exchanged value', async () 
   ])
 })
 
-test('after 50 random batches with syncs at the same time, tables equal their sources', async () => {
+test('after random batches with syncs at the same time, tables equal their sources', async () => {
   const sync = await shop(2_000)
   let writing = true
+  let runs = 0
   const syncs = (async () => {
-    let runs = 0
     for (; writing; runs++)
       expect((await runSync(sync)).streams.map(({ error }) => error)).toEqual(Array(4).fill(undefined))
-    return runs
   })()
+  // A sync that fails ends the writing as well.
+  syncs.catch(() => (runs = Infinity))
 
-  for (let batch = 0; batch < 50; batch++) {
+  // On a busy machine the fourth sync comes after the fiftieth batch.
+  for (let batch = 0; batch < 50 || runs < 4; batch++) {
     await change(Math.random)
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 100))
   }
   writing = false
-  const runs = await syncs
+  await syncs
   await runSync(sync)
 
-  expect(runs).toBeGreaterThan(3)
   expect(await differences(sync)).toEqual([])
 })
 
