@@ -1,8 +1,12 @@
-import { CfnOutput, RemovalPolicy, Validations } from 'aws-cdk-lib'
+import { CfnOutput, Duration, RemovalPolicy, Validations } from 'aws-cdk-lib'
 import { CfnAccount } from 'aws-cdk-lib/aws-apigateway'
 import * as api from 'aws-cdk-lib/aws-apigatewayv2'
-import { WebSocketLambdaAuthorizer } from 'aws-cdk-lib/aws-apigatewayv2-authorizers'
-import { WebSocketLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
+import {
+  HttpLambdaAuthorizer,
+  HttpLambdaResponseType,
+  WebSocketLambdaAuthorizer,
+} from 'aws-cdk-lib/aws-apigatewayv2-authorizers'
+import { HttpLambdaIntegration, WebSocketLambdaIntegration } from 'aws-cdk-lib/aws-apigatewayv2-integrations'
 import * as iam from 'aws-cdk-lib/aws-iam'
 import * as logs from 'aws-cdk-lib/aws-logs'
 import { Construct } from 'constructs'
@@ -16,9 +20,10 @@ export interface PushGatewayProps {
   open: Lambda
   receive: Lambda
   close: Lambda
+  insert: Lambda
 }
 
-/** The WebSocket door of Zerobus. The ack of a message is the route response of `$default`. */
+/** The two doors of Zerobus: a WebSocket, whose acks are the route responses of `$default`, and one HTTP route. */
 export class PushGateway extends Construct {
   readonly socket: api.WebSocketApi
 
@@ -46,27 +51,46 @@ export class PushGateway extends Construct {
       id: 'AwsSolutions-APIG4',
       reason: 'a WebSocket API authorizes at $connect only; the other routes exist on an authorized connection',
     })
+    const logGroup = new logs.LogGroup(this, 'AccessLogs', {
+      logGroupName: `/aws/vendedlogs/apis/${name}`,
+      retention: settings.retention.logsDays,
+      removalPolicy: RemovalPolicy.DESTROY,
+    })
     const stage = new api.WebSocketStage(this, 'Stage', {
       webSocketApi: this.socket,
       stageName: 'v1',
       autoDeploy: true,
-      accessLogSettings: accessLog(logGroupOf(this, name, settings)),
+      accessLogSettings: accessLog(logGroup),
     })
     // Columns that changed, and the end of a connection, are told unasked.
     stage.grantManagementApiAccess(props.receive.fn)
     props.receive.fn.addEnvironment('CALLBACK_URL', stage.callbackUrl)
     if (settings.push.logRole) stage.node.addDependency(logRole(this))
 
+    const http = new api.HttpApi(this, 'Http', { apiName: `${name}-http`, createDefaultStage: false })
+    http.addRoutes({
+      path: '/zerobus/v1/tables/{table}/insert',
+      methods: [api.HttpMethod.POST],
+      integration: new HttpLambdaIntegration('insert', props.insert.fn),
+      authorizer: new HttpLambdaAuthorizer('authorize-http', props.authorize.fn, {
+        responseTypes: [HttpLambdaResponseType.SIMPLE],
+        identitySource: ['$request.header.Authorization'],
+        // A token that was taken back is refused within this time.
+        resultsCacheTtl: Duration.minutes(1),
+      }),
+    })
+    new api.HttpStage(this, 'HttpStage', {
+      httpApi: http,
+      stageName: '$default',
+      autoDeploy: true,
+      accessLogSettings: accessLog(logGroup),
+      throttle: { rateLimit: 1000, burstLimit: 2000 },
+    })
+
+    new CfnOutput(this, 'HttpUrl', { value: http.apiEndpoint, description: 'Zerobus: the HTTP door' })
     new CfnOutput(this, 'SocketUrl', { value: stage.url, description: 'Zerobus: where producers connect' })
   }
 }
-
-const logGroupOf = (scope: Construct, name: string, settings: Settings) =>
-  new logs.LogGroup(scope, 'AccessLogs', {
-    logGroupName: `/aws/vendedlogs/apis/${name}`,
-    retention: settings.retention.logsDays,
-    removalPolicy: RemovalPolicy.DESTROY,
-  })
 
 /** Without it a stage of a WebSocket API that logs cannot be made. It stays: other APIs of the account may use it by then. */
 function logRole(scope: Construct): CfnAccount {

@@ -70,10 +70,13 @@ export class ZerobusStack extends Stack {
       Duration.seconds(29),
       push.memoryMb,
     )
-    this.events.queue.grantSendMessages(receive.fn)
-    receive.allowPut(`${pushPrefix}/queue`)
-    // A declared table is made, and gets columns, when its first events come: entries of the log, and no data.
-    receive.allowPut(`${catalog}/*/_delta_log`)
+    const insert = pushLambda('insert-events', 'The HTTP door', Duration.seconds(29), push.memoryMb)
+    for (const door of [receive, insert]) {
+      this.events.queue.grantSendMessages(door.fn)
+      door.allowPut(`${pushPrefix}/queue`)
+      // A declared table is made, and gets columns, when its first events come: entries of the log, and no data.
+      door.allowPut(`${catalog}/*/_delta_log`)
+    }
 
     const flush = pushLambda('flush-events', 'Events into one file a table', Duration.minutes(1), push.memoryMb)
     flush.allowPut(catalog)
@@ -99,7 +102,7 @@ export class ZerobusStack extends Stack {
     // A group is a table: its next files wait until the commit before is done.
     commit.fn.addEventSource(new SqsEventSource(this.flushed.queue, { batchSize: 10, reportBatchItemFailures: true }))
 
-    this.functions = [authorize, open, receive, close, flush, commit]
-    this.gateway = new PushGateway(this, 'Gateway', { settings, authorize, open, receive, close })
+    this.functions = [authorize, open, receive, close, insert, flush, commit]
+    this.gateway = new PushGateway(this, 'Gateway', { settings, authorize, open, receive, close, insert })
   }
 }

@@ -17,6 +17,8 @@ export interface Account {
   routes: ReadonlyMap<string, string>
   /** What the WebSocket API asks before `$connect`, and the headers it wants for that. */
   socketAuthorizer: { functionName: string; identityHeaders: readonly string[] }
+  /** The function that the HTTP door asks. */
+  httpAuthorizer: string
   /** Where messages end that no function could handle. */
   deadLetters: readonly string[]
   /** Physical name by `<stack>/<logical id>`. */
@@ -81,6 +83,7 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
   }
   const deadLetters: string[] = []
   const routes = new Map<string, string>()
+  let httpAuthorizer: string | undefined
   let socketAuthorizer: Account['socketAuthorizer'] | undefined
   /** Routes whose reply goes back on the socket. */
   const answered = new Set<string>()
@@ -187,6 +190,7 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
       const functionName = functionOf(p.AuthorizerUri)
       const identityHeaders = p.IdentitySource.map((source: string) => source.replace('route.request.header.', ''))
       if (p.IdentitySource[0]?.startsWith('route.')) socketAuthorizer = { functionName, identityHeaders }
+      else if (p.AuthorizerPayloadFormatVersion === '2.0' && p.EnableSimpleResponses) httpAuthorizer = functionName
       return { ref: r.id, attributes: {} }
     },
   }
@@ -222,9 +226,10 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
   }
   for (const client of [s3, dynamodb, sqs, sns, scheduler]) client.destroy()
   if (!account.machine) throw new Error('no state machine in the templates')
+  if (!httpAuthorizer) throw new Error('no authorizer of an HTTP API with simple answers in the templates')
   if (!socketAuthorizer) throw new Error('no authorizer of a WebSocket API in the templates')
   if (answered.size === 0) throw new Error('no route response in the templates')
-  return { ...account, machine: account.machine, routes, socketAuthorizer, deadLetters, created }
+  return { ...account, machine: account.machine, routes, socketAuthorizer, httpAuthorizer, deadLetters, created }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: properties have the shape CloudFormation documents for each type

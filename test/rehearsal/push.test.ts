@@ -138,6 +138,69 @@ test('every acknowledged record is in its table once, whatever is delivered twic
   summary(push.host)
 }, 3_600_000)
 
+test('the HTTP door takes records of who may write the table, once for each Idempotency-Key', async () => {
+  await using push = await startPush()
+  const rows = [
+    { id: 9_000_001, producer: 'http', payload: 'x' },
+    { id: 'nine', producer: 'http', payload: 'y' },
+  ]
+
+  const stranger = await post(push.host, rows, { authorization: 'Bearer wrong' })
+  const first = await post(push.host, rows, { 'idempotency-key': 'one' })
+  const again = await post(push.host, rows, { 'idempotency-key': 'one' })
+  await untilEmpty()
+
+  expect(stranger).toEqual({ statusCode: 403 })
+  expect(first).toMatchObject({ statusCode: 200, body: { rejectedRanges: [[1, 2]] } })
+  expect(again.statusCode).toBe(200)
+  const stored = (await tableRows(storage, 'main/events/clicks')).filter(({ producer }) => producer === 'http')
+  expect(stored.map(({ id }) => Number(id))).toEqual([9_000_001])
+})
+
+test('who has no token of ours gets no connection', async () => {
+  await using push = await startPush()
+  const stranger = new ZerobusSdk(push.gateway.url, { token: 'wrong', webSocket: WebSocket as unknown as SocketClass })
+
+  const refused = stranger.createStream({ tableName: CLICKS }, { recoveryTimeoutMs: 1 })
+
+  await expect(refused).rejects.toMatchObject({ code: 'push.unreachable' })
+})
+
+test('a frame over 32 KB and a binary one end the connection, as API Gateway does', async () => {
+  await using push = await startPush()
+  const closeCode = (data: string | Buffer) =>
+    new Promise<number>((resolve, reject) => {
+      const protocols = ['lakeflow.zerobus.v1', `bearer.${Buffer.from(token).toString('base64url')}`]
+      const socket = new WebSocket(push.gateway.url, protocols)
+      socket.on('open', () => socket.send(data))
+      socket.on('close', resolve)
+      socket.on('error', reject)
+    })
+
+  expect(await closeCode('x'.repeat(40_000))).toBe(1009)
+  expect(await closeCode(Buffer.from('x'))).toBe(1003)
+})
+
+/** As the HTTP API does: the authorizer first, then the function behind the route with what it said. */
+async function post(host: LambdaHost, rows: unknown, headers: Record<string, string>) {
+  const event = {
+    version: '2.0',
+    pathParameters: { table: CLICKS },
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(rows),
+    isBase64Encoded: false,
+  }
+  const { isAuthorized, context } = (await host.invoke(account.httpAuthorizer, event)).result as {
+    isAuthorized: boolean
+    context: unknown
+  }
+  if (!isAuthorized) return { statusCode: 403 }
+  const route = account.routes.get('POST /zerobus/v1/tables/{table}/insert')!
+  const { result } = await host.invoke(route, { ...event, requestContext: { authorizer: { lambda: context } } })
+  const { statusCode, body } = result as { statusCode: number; body: string }
+  return { statusCode, body: JSON.parse(body) }
+}
+
 /** How often each id is in the table, by a reader that is not ours. */
 async function countsById(records: number): Promise<Uint8Array> {
   const counts = new Uint8Array(records)

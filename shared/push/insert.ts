@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto'
+import { IngestError } from '../core/errors.ts'
+import { authorize, type Principal } from './auth.ts'
+import { type Encoding, errorFrame, type RecordRejection } from './frames.ts'
+import { decompress, type PushLimits } from './payload.ts'
+import type { IngestBatch, Receipt } from './receive.ts'
+import { arrayToLines, countRecords } from './records.ts'
+import { beginSession, type SessionPorts, sessionOfKey } from './stored-sessions.ts'
+
+/** One request of the HTTP door: docs/protocol.md, "The HTTP door". */
+export interface InsertRequest {
+  table: string
+  principal: Principal
+  contentEncoding: string | undefined
+  idempotencyKey: string | undefined
+  body: Uint8Array
+}
+
+export interface InsertPorts extends SessionPorts {
+  limits: PushLimits
+  /** Holds the request back while the token is over its quota, or the server is behind. */
+  ready(principal: Principal, bytes: number): Promise<void>
+  receive(table: string, batch: IngestBatch): Promise<Receipt>
+}
+
+/** Records left out, their offsets counted in the request. Empty when all are durable. */
+export interface InsertResult {
+  rejectedRanges?: [number, number][]
+  rejected?: RecordRejection[]
+}
+
+interface DoorSession {
+  id: string
+  /** The offset of the next record. */
+  next: number
+  /** With a key: how much of it is in the table already. */
+  committed: number
+}
+
+const KEY_TTL_MS = 24 * 3600_000
+const OPEN_ARRAY = 91
+
+/**
+ * Takes requests of records. Those without a key are numbered in one session of this process a table.
+ *
+ * @throws IngestError of push; nothing of the request is durable then, or it is unknown
+ */
+export function createInserts(ports: InsertPorts): (request: InsertRequest) => Promise<InsertResult> {
+  const sessions = new Map<string, Promise<DoorSession>>()
+
+  function ownSession(table: string): Promise<DoorSession> {
+    const known =
+      sessions.get(table) ?? beginSession(table, 'http', ports).then(({ id }) => ({ id, next: 0, committed: 0 }))
+    sessions.set(table, known)
+    known.catch(() => sessions.delete(table))
+    return known
+  }
+
+  async function keyed({ table, principal, body }: InsertRequest, key: string): Promise<DoorSession> {
+    if (key.length > 200) throw new IngestError('push.frame_invalid', 'the Idempotency-Key is over 200 characters')
+    const digest = createHash('sha256').update(body).digest('base64url')
+    const id = `http-${createHash('sha256').update(`${principal.subject}\n${key}`).digest('base64url')}`
+    const session = await sessionOfKey(table, { id, subject: principal.subject, digest, ttlMs: KEY_TTL_MS }, ports)
+    return { id, next: 0, committed: session.committed }
+  }
+
+  return async (request) => {
+    const { table, principal, idempotencyKey } = request
+    authorize(principal, 'write', table)
+    const batch = batchOf(request, ports.limits)
+    if (batch.count === 0) return {}
+    await ports.ready(principal, request.body.length)
+    const session = idempotencyKey === undefined ? await ownSession(table) : await keyed(request, idempotencyKey)
+    if (session.committed >= batch.count) return {}
+    const offset = session.next
+    session.next += batch.count
+    try {
+      const receipt = await ports.receive(table, { ...batch, session: session.id, offset })
+      if (receipt.rejectedRanges.length === 0) return {}
+      return {
+        rejectedRanges: receipt.rejectedRanges.map(([from, to]) => [from - offset, to - offset]),
+        rejected: receipt.rejected.map((rejection) => ({ ...rejection, offset: rejection.offset - offset })),
+      }
+    } catch (error) {
+      // The offsets of this request stay unused. A new session keeps the gap from standing between later ones and "committed".
+      sessions.delete(table)
+      throw error
+    }
+  }
+}
+
+/** Status and body that tell an error. */
+export function insertError(error: IngestError): { status: number; body: unknown } {
+  const { type: _, ...detail } = errorFrame(error)
+  return { status: statusOf(error), body: { error: detail } }
+}
+
+function statusOf({ code, remedy }: IngestError): number {
+  if (code === 'push.unauthenticated') return 401
+  if (code === 'push.not_permitted') return 403
+  if (code === 'push.too_large') return 413
+  if (code === 'push.quota_exceeded') return 429
+  if (remedy === 'retry') return 503
+  return code === 'bug.invariant' ? 500 : 400
+}
+
+/** The body is a JSON array of objects, or NDJSON, which stays as it came. */
+function batchOf({ body, contentEncoding }: InsertRequest, limits: PushLimits) {
+  const encoding = encodingOf(contentEncoding)
+  const raw = decompress(body, encoding, limits.batchBytes)
+  const isArray = raw[firstNonBlank(raw)] === OPEN_ARRAY
+  const rows = isArray ? arrayToLines(raw) : raw
+  const count = countRecords(rows)
+  return isArray ? { count, encoding: 'none' as const, body: rows } : { count, encoding, body }
+}
+
+function encodingOf(encoding = 'identity'): Encoding {
+  if (encoding === 'identity') return 'none'
+  if (encoding === 'gzip' || encoding === 'zstd') return encoding
+  throw new IngestError('push.frame_invalid', `content-encoding ${encoding} is not known; use gzip, zstd or none`)
+}
+
+function firstNonBlank(bytes: Uint8Array): number {
+  return bytes.findIndex((byte) => byte !== 32 && byte !== 9 && byte !== 10 && byte !== 13)
+}
