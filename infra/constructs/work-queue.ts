@@ -33,6 +33,8 @@ export class WorkQueue extends Construct {
       encryption: sqs.QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       visibilityTimeout: props.visibility,
+      // The most there is; what is larger goes to the bucket.
+      maxMessageSizeBytes: 1024 * 1024,
       // The longest there is: events are acknowledged by then.
       retentionPeriod: Duration.days(14),
       deadLetterQueue: { queue: this.deadLetters, maxReceiveCount: props.maxReceives },

@@ -148,6 +148,16 @@ test('a connection is authorized, every message goes to one route, and its reply
   template.zerobus.resourceCountIs('AWS::ApiGatewayV2::RouteResponse', 1)
 })
 
+test('the HTTP door asks the same authorizer, and has no route without it', () => {
+  const routes = Object.values(template.zerobus.findResources('AWS::ApiGatewayV2::Route')).map((r) => r.Properties)
+
+  const open = routes.filter(({ AuthorizationType }) => AuthorizationType !== 'CUSTOM').map(({ RouteKey }) => RouteKey)
+  expect(open.sort()).toEqual(['$default', '$disconnect'])
+  template.zerobus.hasResourceProperties('AWS::ApiGatewayV2::Route', {
+    RouteKey: 'POST /zerobus/v1/tables/{table}/insert',
+  })
+})
+
 test('queues of push are encrypted, keep events as long as SQS can, and end poison messages where an alarm sees them', () => {
   const queues = Object.values(template.zerobus.findResources('AWS::SQS::Queue')).map(({ Properties }) => Properties)
   const [work, dead] = [queues.filter((q) => q.RedrivePolicy), queues.filter((q) => !q.RedrivePolicy)]
@@ -177,7 +187,7 @@ test('a message is away six times as long as its consumer may run, and failures 
 
 test('who receives events writes no data file, and deletes nothing', () => {
   const statements = Object.values(template.zerobus.findResources('AWS::IAM::Policy'))
-    .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes('receiveevents'))
+    .filter(({ Properties }) => /receiveevents|insertevents/.test(JSON.stringify(Properties.Roles)))
     .flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
     .filter(({ Action }) => /s3:(Put|Delete)/.test(JSON.stringify(Action)))
 

@@ -116,6 +116,7 @@ export async function deployAccount(assembly: Assembly, endpoint: string): Promi
           QueueName: name,
           Attributes: {
             ...(p.VisibilityTimeout && { VisibilityTimeout: String(p.VisibilityTimeout) }),
+            ...(p.MaximumMessageSize && { MaximumMessageSize: String(p.MaximumMessageSize) }),
             ...(p.RedrivePolicy && { RedrivePolicy: JSON.stringify(p.RedrivePolicy) }),
             ...(p.FifoQueue && {
               FifoQueue: 'true',

@@ -101,7 +101,8 @@ test('every acknowledged record is in its table once, whatever is delivered twic
   const killed = new Map<string, number>()
   const killer = setInterval(() => {
     const victim = victims[Math.floor(Math.random() * victims.length)]!
-    if (push.host.kill(victim)) killed.set(victim, (killed.get(victim) ?? 0) + 1)
+    // On a slow machine every call would be killed before it ends.
+    if ((killed.get(victim) ?? 0) < 5 && push.host.kill(victim)) killed.set(victim, (killed.get(victim) ?? 0) + 1)
   }, 3000)
 
   const startedMs = Date.now()
