@@ -96,6 +96,10 @@ function readLine<W>(start: usize, end: usize, final: bool): usize {
 
 /** Reads a failed record once more, carefully: for the last of equal keys to win, and for the right reason. */
 function readAgain<W>(start: usize, stop: usize, next: usize): usize {
+  // A wrong type before broken grammar is a broken record: no type of it can be trusted.
+  beginRecord()
+  const after = space(skipValue(start))
+  const whole = !State.failed && after >= stop
   // As a line of its own: what lies behind it must not be read as part of it.
   beginRecord()
   State.careful = true
@@ -109,6 +113,10 @@ function readAgain<W>(start: usize, stop: usize, next: usize): usize {
   if (!State.failed) {
     p = space(p)
     if (p < stop) fail(S.MALFORMED, p, 0, kindAt(p))
+  } else if (!whole && State.failed != S.MALFORMED) {
+    State.failed = 0
+    p = space(skipValue(start))
+    if (!State.failed) fail(S.MALFORMED, p, 0, kindAt(p))
   }
   if (State.failed) {
     undo<W>()

@@ -105,6 +105,13 @@ function parsed(line: Buffer): unknown {
   }
 }
 
+test.each(['{"s":1,"o":7},"l":[1]}', '{"s":1,"d":2', '{"s":{},"d":0.}', '[{"s":1,"d":2]'])(
+  '%j is malformed, whatever types come before the break',
+  (text) => {
+    expect(writeFile(typed, [Buffer.from(text)]).rejections.map(({ code }) => code)).toEqual(['malformed'])
+  },
+)
+
 test('mutated records are accepted and refused as JSON.parse does, and read the same', async () => {
   const record = fc.record(
     {
