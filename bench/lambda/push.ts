@@ -6,10 +6,8 @@ import { type SocketClass, ZerobusSdk } from '../../sdk/index.ts'
 import { readSnapshot } from '../../shared/delta/snapshot.ts'
 import { s3Storage } from '../../shared/storage/s3.ts'
 import type { Account } from '../../test/rehearsal/account.ts'
-import { atMost } from '../../test/rehearsal/at-most.ts'
-import { pollQueue } from '../../test/rehearsal/event-sources.ts'
-import { LambdaHost } from '../../test/rehearsal/lambda-host.ts'
-import { startGateway } from '../../test/rehearsal/socket-gateway.ts'
+import type { LambdaHost } from '../../test/rehearsal/lambda-host.ts'
+import { startPushDoor } from '../../test/rehearsal/push-door.ts'
 import { dataSets, seeded } from '../columnar/data.ts'
 import type { Work } from '../cost/model.ts'
 import { functionMetrics, functionWork } from './function-work.ts'
@@ -42,28 +40,17 @@ push:
     bench: { token: '\${secret:bench}', tables: [main.events.*] }
 `,
   )
-  using host = new LambdaHost(account.functions, env)
-  const call = (name: string) => async (event: unknown) => (await host.invoke(name, event)).result as never
-  const message = atMost(2, call(account.routes.get('$default')!))
   const units = (text: string) => Math.max(1, Math.ceil(Buffer.byteLength(text) / 32_768))
   let socketUnits = 0
-  const gateway = await startGateway({
-    identityHeaders: account.socketAuthorizer.identityHeaders,
-    authorize: call(account.socketAuthorizer.functionName),
-    connect: call(account.routes.get('$connect')!),
-    disconnect: call(account.routes.get('$disconnect')!),
-    message: async (event) => {
-      const reply = (await message(event)) as { statusCode: number; body?: string }
-      socketUnits += units((event as { body: string }).body) + units(reply.body ?? '')
-      return reply
+  const sqs = new SQSClient({})
+  const door = await startPushDoor(account, {
+    env,
+    sqs,
+    onMessage: (body, reply) => {
+      socketUnits += units(body) + units(reply)
     },
   })
-  const stop = new AbortController()
-  const sqs = new SQSClient({})
-  const queued = { messages: 0, chunks: 0, fifoMessages: 0 }
-  const sources = account.mappings.map((mapping) =>
-    pollQueue(mapping, { sqs, host: counting(host, mapping.fifo, queued), signal: stop.signal }),
-  )
+  const { host, gateway } = door
   const started = performance.now()
   const pushed = await Promise.all(Array.from({ length: producers }, (_, n) => push(gateway.url, token, n))).catch(
     (cause) => {
@@ -71,12 +58,11 @@ push:
     },
   )
   const seconds = (performance.now() - started) / 1000
-  stop.abort()
-  await gateway.close()
-  await Promise.all(sources)
+  await door[Symbol.asyncDispose]()
   const rows = pushed.reduce((sum, each) => sum + each.rows, 0)
   await requireRows(rows)
   const rawGb = pushed.reduce((sum, each) => sum + each.bytes, 0) / 1e9
+  const queued = queuedOf(account, host)
   const work = {
     functions: functionWork(account, host),
     queued,
@@ -104,17 +90,16 @@ async function push(url: string, token: string, seed: number): Promise<{ rows: n
   return { rows, bytes }
 }
 
-/** The host, and a count of the messages that event sources hand to it. */
-function counting(host: LambdaHost, fifo: boolean, queued: NonNullable<Work['queued']>): LambdaHost {
-  const counted = Object.create(host) as LambdaHost
-  counted.invoke = (name, event) => {
-    const { Records } = event as { Records: { body: string }[] }
-    if (fifo) queued.fifoMessages += Records.length
-    else queued.messages += Records.length
-    if (!fifo) for (const { body } of Records) queued.chunks += Math.max(1, Math.ceil(body.length / 65_536))
-    return host.invoke(name, event)
-  }
-  return counted
+/** What event sources handed to the functions, in messages and in pieces of 64 KB. */
+function queuedOf(account: Account, host: LambdaHost): NonNullable<Work['queued']> {
+  const queued = { messages: 0, chunks: 0, fifoMessages: 0 }
+  for (const { functionName, fifo } of account.mappings)
+    for (const { recordBytes } of host.log.filter(({ name }) => name === functionName)) {
+      if (fifo) queued.fifoMessages += recordBytes.length
+      else queued.messages += recordBytes.length
+      if (!fifo) for (const bytes of recordBytes) queued.chunks += Math.max(1, Math.ceil(bytes / 65_536))
+    }
+  return queued
 }
 
 async function requireRows(rows: number): Promise<void> {

@@ -1,5 +1,13 @@
 import { releaseRun } from '../state/active-runs.ts'
-import { endedRun, listTaskSummaries, type Run, readRun, type StreamSummary, saveRun } from '../state/runs.ts'
+import {
+  endedRun,
+  idleStream,
+  listTaskSummaries,
+  type Run,
+  readRun,
+  type StreamSummary,
+  saveRun,
+} from '../state/runs.ts'
 import { EventLog } from '../sync/event-log.ts'
 import { readPlan } from '../sync/task-plan.ts'
 import type { RunKey } from './plan-tasks.ts'
@@ -24,18 +32,9 @@ export async function finishTasks(
   return ended
 }
 
-const crashed = (stream: string): StreamSummary => ({
-  stream,
-  state: 'FAILED',
-  mode: 'none',
-  rows: 0,
-  bytes: 0,
-  commits: 0,
-  rejected: 0,
-  durationMs: 0,
-  error: {
+const crashed = (stream: string): StreamSummary =>
+  idleStream(stream, 'FAILED', {
     code: 'bug.invariant',
     remedy: 'report',
     message: 'its task ended without a result; see the log of the function',
-  },
-})
+  })

@@ -1,7 +1,7 @@
 import { asIngestError, type IngestError } from '../core/errors.ts'
 import { tableNameText } from '../pipeline/resolve.ts'
 import { claimRun, releaseRun } from '../state/active-runs.ts'
-import { type Run, runId, type StreamSummary, saveRun } from '../state/runs.ts'
+import { idleStream, type Run, runId, type StreamSummary, saveRun } from '../state/runs.ts'
 import { EventLog } from '../sync/event-log.ts'
 import { planOf, planPath, writePlan } from '../sync/task-plan.ts'
 import { withConnection } from './connections.ts'
@@ -74,14 +74,5 @@ export async function planTasks(
   }
 }
 
-const planFailure = ({ code, remedy, message }: IngestError): StreamSummary => ({
-  stream: '*',
-  state: 'FAILED',
-  mode: 'none',
-  rows: 0,
-  bytes: 0,
-  commits: 0,
-  rejected: 0,
-  durationMs: 0,
-  error: { code, remedy, message },
-})
+const planFailure = ({ code, remedy, message }: IngestError): StreamSummary =>
+  idleStream('*', 'FAILED', { code, remedy, message })

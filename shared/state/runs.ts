@@ -39,6 +39,23 @@ export function endedRun(run: Run, streams: readonly StreamSummary[], endedAtMs:
   return { ...run, state: has('FAILED') ? 'FAILED' : has('CANCELED') ? 'CANCELED' : 'COMPLETED', endedAtMs, streams }
 }
 
+/** A stream that a run did nothing to, so far or at all. */
+export const idleStream = (
+  stream: string,
+  state: StreamSummary['state'],
+  error?: StreamSummary['error'],
+): StreamSummary => ({
+  stream,
+  state,
+  mode: 'none',
+  rows: 0,
+  bytes: 0,
+  commits: 0,
+  rejected: 0,
+  durationMs: 0,
+  ...(error && { error }),
+})
+
 /** Runs are kept this long. */
 const KEPT_MS = 90 * 86_400_000
 

@@ -1,6 +1,6 @@
 import type { Stream } from '../connector/connector.ts'
 import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
-import { endedRun, type Run, runId, type StreamSummary, saveRun } from '../state/runs.ts'
+import { endedRun, idleStream, type Run, runId, type StreamSummary, saveRun } from '../state/runs.ts'
 import { EventLog } from './event-log.ts'
 import type { Report } from './progress.ts'
 import { type Runner, runStream } from './run-stream.ts'
@@ -49,7 +49,7 @@ export async function runPipeline(update: PipelineUpdate, ports: SyncPorts, runn
     cause: update.cause,
     fullRefresh: update.fullRefresh !== 'none',
     startedAtMs,
-    streams: [...tables.keys()].map(queued),
+    streams: [...tables.keys()].map((stream) => idleStream(stream, 'QUEUED')),
   }
   const events = new EventLog(ports, { ...run, connection: update.connection }, tables)
   await saveRun(ports.state, run)
@@ -71,9 +71,7 @@ export async function runPipeline(update: PipelineUpdate, ports: SyncPorts, runn
   })
   await Promise.all(workers)
 
-  const streams = [...tables.keys()].map(
-    (stream) => summaries.get(stream) ?? { ...queued(stream), state: 'CANCELED' as const },
-  )
+  const streams = [...tables.keys()].map((stream) => summaries.get(stream) ?? idleStream(stream, 'CANCELED'))
   run = endedRun(run, streams, ports.clock.now())
   events.update(run)
   await events.flush()
@@ -97,8 +95,4 @@ export async function runPipeline(update: PipelineUpdate, ports: SyncPorts, runn
       ...(quarantine && { quarantine }),
     }
   }
-}
-
-function queued(stream: string): StreamSummary {
-  return { stream, state: 'QUEUED', mode: 'none', rows: 0, bytes: 0, commits: 0, rejected: 0, durationMs: 0 }
 }

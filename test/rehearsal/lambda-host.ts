@@ -44,8 +44,8 @@ export class LambdaHost {
   readonly #all = new Set<Environment>()
   #extra: Readonly<Record<string, string>>
   #server: Server | undefined
-  /** Every invocation, for the cost model. */
-  readonly log: (Invocation & { name: string; payloadBytes: number })[] = []
+  /** Every invocation, for the cost model; of one by an event source, the size of each message. */
+  readonly log: (Invocation & { name: string; payloadBytes: number; recordBytes: readonly number[] })[] = []
 
   /** Why invocations failed: crashes, time-outs and what handlers threw. */
   readonly failures: string[] = []
@@ -77,7 +77,8 @@ export class LambdaHost {
       throw error
     })
     this.#idle.set(name, [...(this.#idle.get(name) ?? []), environment])
-    this.log.push({ ...invocation, name, payloadBytes })
+    const { Records = [] } = event as { Records?: readonly { body: string }[] }
+    this.log.push({ ...invocation, name, payloadBytes, recordBytes: Records.map(({ body }) => body.length) })
     return invocation
   }
 

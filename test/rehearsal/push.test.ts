@@ -10,10 +10,9 @@ import type { Storage } from '../../shared/storage/storage.ts'
 import { type Moto, startMoto } from '../support/moto.ts'
 import { tableColumn, tableRows } from '../support/read-table.ts'
 import { type Account, deployAccount } from './account.ts'
-import { type Faults, pollQueue } from './event-sources.ts'
 import { startFaultyEndpoint } from './faulty-endpoint.ts'
 import { LambdaHost } from './lambda-host.ts'
-import { type Gateway, startGateway } from './socket-gateway.ts'
+import { type PushDoor, type PushDoorOptions, startPushDoor } from './push-door.ts'
 import { readAssembly } from './template.ts'
 
 const prefix = 'rehearsal-lakeflow'
@@ -221,73 +220,21 @@ function summary(host: LambdaHost) {
   }
 }
 
-interface Push extends AsyncDisposable {
-  host: LambdaHost
-  gateway: Gateway
+interface Push extends PushDoor {
   sdk: ZerobusSdk
 }
 
-interface PushOptions {
-  faults?: Faults
-  env?: Record<string, string>
-  /** True: Lambda refuses to run this message, as it does over the account's concurrency. */
-  throttle?(): boolean
-}
-
-/** The deployed functions behind a gateway and event sources, while the test runs. */
-async function startPush(options: PushOptions = {}): Promise<Push> {
-  const { faults = {}, env = moto.env, throttle = () => false } = options
-  let host: LambdaHost
-  const receive = atMost(4, async (event) => {
-    if (throttle()) throw new Error('TooManyRequestsException')
-    return (await host.invoke(account.routes.get('$default')!, event)).result as never
-  })
-  const call = (name: string) => async (event: unknown) => (await host.invoke(name, event)).result as never
-  const { functionName, identityHeaders } = account.socketAuthorizer
-  const gateway = await startGateway({
-    identityHeaders,
-    authorize: call(functionName),
-    connect: call(account.routes.get('$connect')!),
-    message: receive,
-    disconnect: call(account.routes.get('$disconnect')!),
-  })
-  // In the template it is the address of the API, which is not on this machine.
-  const functions = account.functions.map((spec) =>
-    spec.environment.CALLBACK_URL
-      ? { ...spec, environment: { ...spec.environment, CALLBACK_URL: gateway.managementUrl } }
-      : spec,
-  )
-  host = new LambdaHost(functions, env)
-  const stop = new AbortController()
+/** The door of the deployment and a client of it, while the test runs. */
+async function startPush(options: Partial<PushDoorOptions> = {}): Promise<Push> {
   const sqs = new SQSClient(client)
-  const sources = account.mappings.map((mapping) => pollQueue(mapping, { sqs, host, signal: stop.signal, faults }))
+  const door = await startPushDoor(account, { env: moto.env, sqs, ...options })
   return {
-    host,
-    gateway,
-    sdk: new ZerobusSdk(gateway.url, { token, webSocket: WebSocket as unknown as SocketClass }),
+    ...door,
+    sdk: new ZerobusSdk(door.gateway.url, { token, webSocket: WebSocket as unknown as SocketClass }),
     async [Symbol.asyncDispose]() {
-      stop.abort()
-      await gateway.close()
-      await Promise.all(sources)
-      host[Symbol.dispose]()
+      await door[Symbol.asyncDispose]()
       sqs.destroy()
     },
-  }
-}
-
-/** Calls wait when so many run, as this machine has few cores; Lambda would start as many environments. */
-function atMost<T>(limit: number, work: (event: unknown) => Promise<T>): (event: unknown) => Promise<T> {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return async (event) => {
-    if (running >= limit) await new Promise<void>((resolve) => waiting.push(resolve))
-    running++
-    try {
-      return await work(event)
-    } finally {
-      running--
-      waiting.shift()?.()
-    }
   }
 }
 
