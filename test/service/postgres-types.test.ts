@@ -303,7 +303,7 @@ test.each(cases)('%s', async (type, logical, values) => {
 
     const { rows } = await collect(stream.read({ kind: 'all' }))
 
-    expect(stream.schema.fields).toEqual([{ name: 'value', type: logical, nullable: true }])
+    expect(stream.schema.fields).toMatchObject([{ name: 'value', type: logical, nullable: true }])
     expect(rows).toEqual([...values.map(([, cell]) => [cell]), [null]])
   } finally {
     await database.query('drop table one')
