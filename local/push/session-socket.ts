@@ -23,6 +23,8 @@ const KEEP_ALIVE_MS = 30_000
 const NOTE_DURABLE_MS = 2000
 /** Answers that a producer has not taken. Beyond it nothing more is read from it: each frame it sends asks for another. */
 const MAX_UNTAKEN_BYTES = 1 << 20
+/** Batches whose rejections wait to be told, in an ack of the next turn or once answers are taken again. */
+const MAX_UNTOLD = 500
 /** How often a held connection looks whether it may go on; its own acks wake it at once. */
 const HELD_MS = 10
 
@@ -122,7 +124,7 @@ export class SessionSocket {
     try {
       const received = isBinary ? decodeBinary(data) : decodeText(data.toString('utf8'))
       this.#act(received)
-      if (this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES) this.#hold(0)
+      this.#hold(0)
     } catch (error) {
       this.fail(asIngestError(error))
     }
@@ -284,6 +286,7 @@ export class SessionSocket {
       inFlightBytes > window.bytes ||
       inFlightRecords > window.records ||
       this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES ||
+      this.#untold.length > MAX_UNTOLD ||
       this.#context.clock.now() < this.#heldUntilMs
     )
   }
