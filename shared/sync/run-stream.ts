@@ -39,6 +39,8 @@ const newTally = (): Tally => ({
 })
 
 const BACKOFF_MS = 1_000
+/** Once for the changes, and once for an interrupted copy that was taken up again and whose place was lost as well. */
+const MAX_RESYNCS = 2
 const MAX_BACKOFF_MS = 60_000
 
 /**
@@ -114,7 +116,7 @@ async function untilDone(task: StreamTask, ports: SyncPorts, runner: Runner, tal
     } catch (cause) {
       task.signal.throwIfAborted()
       const error = asIngestError(cause)
-      if (error.remedy === 'resync' && resyncs++ === 0) {
+      if (error.remedy === 'resync' && resyncs++ < MAX_RESYNCS) {
         if ((await refreshAfter(error, task, ports, tally.loadedAtMs)) === 'waits') return false
         fullRefresh = true
         task.report({ kind: 'resyncing', stream: task.stream, error })

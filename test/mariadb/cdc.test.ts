@@ -215,7 +215,7 @@ test('columns that come and go, wider types and changes of tables of the same na
     const whole = byId(replica.sorted()).map((row) =>
       Object.fromEntries(names.map((name) => [name, row[name] ?? null])),
     )
-    expect(whole).toEqual((await rowsOf('easy')).map((row) => ({ ...row })))
+    expect(whole).toEqual((await rowsOf('easy')).map((row) => ({ ...row, d: String(Number(row.d)) })))
   } finally {
     await other[Symbol.asyncDispose]()
   }

@@ -193,7 +193,7 @@ test.each(cases)('%s is read as %s, by copy and from the log alike', async (sqlT
   await copied.load()
 
   expect(typeText(table.columns.fields[1]!.type)).toBe(logical)
-  const expected = all.map(([, read], index) => ({ id: String(index), v: read }))
+  const expected = all.map(([, read], index) => ({ id: String(index), v: canonical(read, logical) }))
   const inOrder = (replica: Replica) =>
     replica
       .sorted()
@@ -202,6 +202,10 @@ test.each(cases)('%s is read as %s, by copy and from the log alike', async (sqlT
   expect(inOrder(changes)).toEqual(expected)
   expect(inOrder(copied)).toEqual(expected)
 })
+
+/** Decimals are compared by value: replicas keep them without zeros at the end. */
+const canonical = (text: string | null, logical: string) =>
+  logical.startsWith('decimal') && text?.includes('.') ? text.replace(/\.?0+$/, '') : text
 
 /** Two texts of one value: `1` and `true`, `0.1` and `0.10`. */
 function plain(text: string | null, logical: string): string | null {
