@@ -1,9 +1,7 @@
 import { IngestError } from '../core/errors.ts'
-import type { PushSpec } from '../pipeline/push-spec.ts'
+import { type PushSpec, parseColumnText } from '../pipeline/push-spec.ts'
 import type { JwtSettings, StaticToken } from '../push/auth.ts'
 import type { DeclaredTable } from '../push/tables.ts'
-import { parseTypeText } from '../schema/type-text.ts'
-import type { Field } from '../schema/types.ts'
 
 /** A value of the configuration with its references to secrets resolved. */
 export type Resolve = (text: string) => Promise<string>
@@ -13,13 +11,12 @@ export function declaredTables(spec: PushSpec): DeclaredTable[] {
   return Object.entries(spec.tables ?? {}).map(([name, table]) => ({
     name,
     policy: { onReject: table.on_reject ?? 'record', schemaEvolution: table.schema_evolution ?? 'none' },
-    ...(table.columns ? { schema: { fields: Object.entries(table.columns).map(fieldOf) } } : {}),
+    ...(table.columns
+      ? {
+          schema: { fields: Object.entries(table.columns).map(([name, text]) => ({ name, ...parseColumnText(text) })) },
+        }
+      : {}),
   }))
-}
-
-function fieldOf([name, text]: [string, string]): Field {
-  const notNull = /\s+not\s+null\s*$/i
-  return { name, type: parseTypeText(text.replace(notNull, '')), nullable: !notNull.test(text) }
 }
 
 /** The tokens that the configuration names. */

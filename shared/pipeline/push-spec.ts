@@ -1,4 +1,7 @@
 import * as z from 'zod'
+import { asIngestError } from '../core/errors.ts'
+import { parseTypeText } from '../schema/type-text.ts'
+import type { LogicalType } from '../schema/types.ts'
 
 const tableName = z
   .string()
@@ -7,9 +10,26 @@ const tableName = z
     'a table is catalog.schema.table, in ASCII letters, digits and _',
   )
 
+/** `long not null`. @throws IngestError `config.invalid` (fix) for a type that is not known */
+export function parseColumnText(text: string): { type: LogicalType; nullable: boolean } {
+  const notNull = /\s+not\s+null\s*$/i
+  return { type: parseTypeText(text.replace(notNull, '')), nullable: !notNull.test(text) }
+}
+
+const columnText = z
+  .string()
+  .min(1)
+  .superRefine((text, context) => {
+    try {
+      parseColumnText(text)
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: asIngestError(error).message })
+    }
+  })
+
 const PushTable = z.strictObject({
   columns: z
-    .record(z.string().min(1), z.string().min(1))
+    .record(z.string().min(1), columnText)
     .optional()
     .describe(
       'Names and types, `long`, `decimal(10,2)`, `array<string>`; ` not null` after a type. Made when missing.',

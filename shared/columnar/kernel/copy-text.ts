@@ -135,6 +135,8 @@ function unescapeCopy(p: usize): usize {
     to += stop - p
     p = stop
     if (load<u8>(p) != 0x5c || p >= State.end) break
+    // What the backslash stands for has not come: behind the input there are only zeros.
+    if (p + 1 == State.end) return fail(S.MALFORMED, State.end, 0, S.GOT_END)
     const c = <u32>load<u8>(p + 1)
     p += 2
     if (c == 0x6e) store<u8>(to++, 10)

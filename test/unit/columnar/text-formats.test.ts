@@ -125,6 +125,32 @@ test.each([
   expect(rows.map(({ id }) => id)).toEqual([7, 7])
 })
 
+test('an escape that a chunk cuts at the end of a row is read when the rest of it comes', async () => {
+  const text = '1\t\\N\n2\ta\\\\\n3\t\\t\n4\t\\101\n5\t\\x41\n6\t\\N\n'
+  const schema = { fields: [field('id', { kind: 'integer' }), field('text', { kind: 'string' })] }
+  const read = async (cut: number) => {
+    const writer = createBatchWriter(schema)
+    const bytes = Buffer.from(text)
+    writer.appendCopy(bytes.subarray(0, cut))
+    writer.appendCopy(bytes.subarray(cut))
+    writer.finish()
+    const file = new Uint8Array(Buffer.concat(writer.take())).buffer
+    const rows = await parquetReadObjects({ file })
+    return { texts: rows.map((row) => row.text), rejected: writer.takeRejected() }
+  }
+
+  for (let cut = 0; cut <= text.length; cut++)
+    expect({ cut, ...(await read(cut)) }).toEqual({ cut, texts: [null, 'a\\', '\t', 'A', 'A', null], rejected: [] })
+})
+
+test('a backslash at the very end of the text is malformed', () => {
+  const writer = createBatchWriter({ fields: [field('text', { kind: 'string' })] })
+  writer.appendCopy(Buffer.from('a\nb\\'))
+
+  expect(writer.finish().rows).toBe(1)
+  expect(writer.takeRejected().map(({ code }) => code)).toEqual(['malformed'])
+})
+
 test('CSV with a header becomes rows, wherever chunks end', async () => {
   const text = '\ufefftext,id,other,flag\r\n"a ""q""\n,x",1,ignored,TRUE\r\n,2,"",\r\n\r\n"",+03,,f'
 

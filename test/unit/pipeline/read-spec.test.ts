@@ -134,3 +134,15 @@ test('an object is exactly one of schema, table and report', () => {
 
   expect(refusal(text)[0]).toContain('an object is one of schema, table or report, got more than one')
 })
+
+test('a column type of a pushed table that is not known is told with its line', () => {
+  const text = `${valid}push:
+  tables:
+    main.events.clicks:
+      columns: { id: long not null, at: timestmp, tags: 'array<string> not null' }
+`
+
+  expect(refusal(text)).toEqual([
+    expect.stringMatching(/^lakeflow\.yml:\d+: push\.tables.*\.columns\.at: "timestmp" is not a column type/),
+  ])
+})
