@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startEmbeddedPostgres } from '../local/embedded-postgres.ts'
@@ -26,10 +26,15 @@ export async function run(): Promise<Record<string, number>> {
     tell('a run that finds nothing new', pull.idle)
     const push = await measurePush(account, moto.env)
     tell(`${push.rawGb.toPrecision(3)} GB of events pushed`, push.work)
-    return {
+    const prices = {
       pushUsdPerGb: totalOf(priceOf(push.work)) / push.rawGb,
       pullUsdPerMillionRows: (totalOf(priceOf(pull.copy)) * 1e6) / ROWS,
       pullUsdPerIdleRun: totalOf(priceOf(pull.idle)),
+    }
+    if (process.env.WRITE)
+      writeFileSync(join(import.meta.dirname, 'cost/measured.json'), `${JSON.stringify(prices, null, 2)}\n`)
+    return {
+      ...prices,
       ...pull.metrics,
       ...push.metrics,
     }
