@@ -108,19 +108,21 @@ export async function rowsOf(storage: Storage, table = CLICKS): Promise<Rows> {
 }
 
 /** The rows of each file of a table. */
-export async function filesOf(storage: Storage, table = CLICKS): Promise<Rows[]> {
+export const filesOf = (storage: Storage, table = CLICKS): Promise<Rows[]> =>
+  Array.fromAsync(rowsByFile(storage, table))
+
+/** The same, one file after the other, for tables that do not fit in memory. */
+export async function* rowsByFile(storage: Storage, table = CLICKS): AsyncGenerator<Rows> {
   const root = table.replaceAll('.', '/')
   const snapshot = await readSnapshot(storage, root)
-  const files: Rows[] = []
   for (const file of snapshot?.files.values() ?? []) {
     const bytes = (await storage.get(`${root}/${decodeURIComponent(file.path)}`))!
     const buffer = {
       byteLength: bytes.byteLength,
       slice: (start: number, end?: number) => bytes.slice(start, end).buffer as ArrayBuffer,
     }
-    files.push(await parquetReadObjects({ file: buffer }))
+    yield await parquetReadObjects({ file: buffer })
   }
-  return files
 }
 
 /** Records `from` to `to - 1` of a session as NDJSON; each id is unique to session and offset. */

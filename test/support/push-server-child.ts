@@ -6,8 +6,8 @@ import { createAuthenticator } from '../../shared/push/auth.ts'
 import { diskQueue } from '../../shared/queue/disk.ts'
 import { sqliteState } from '../../shared/state/sqlite.ts'
 import { diskStorage } from '../../shared/storage/disk.ts'
-import { faultyQueue } from '../support/faulty-queue.ts'
-import { clicks } from '../support/push.ts'
+import { faultyQueue } from './faulty-queue.ts'
+import { clicks } from './push.ts'
 
 /** A push server in a process of its own, to be killed. Its queue delivers every record twice. */
 const folder = process.argv[2]!
