@@ -28,7 +28,7 @@ export function canonicalOf(value: unknown, type: LogicalType): Canonical {
     case 'binary':
       return binaryText(value as string | Uint8Array)
     case 'date':
-      return String(BigInt(micros(value, '')) / 86_400_000_000n)
+      return String(BigInt(micros(value, '')) / DAY)
     case 'timestamp':
     case 'timestamp_ntz':
       return micros(value, 'Z')
@@ -102,6 +102,9 @@ export function canonicalFromSql(value: unknown, type: LogicalType): Canonical {
   return value as Canonical
 }
 
+/** In microseconds. */
+const DAY = 86_400_000_000n
+
 const sqlNumber = (text: string) => Number(text.replace(/^(-?)inf(inity)?$/i, '$1Infinity').replace(/^-?nan$/i, 'NaN'))
 
 const numberText = (value: number) => (Object.is(value, -0) ? '-0' : String(value))
@@ -136,12 +139,14 @@ function micros(value: unknown, zone: string): string {
     )
   if (!found) return String(value)
   const [, y, mo, d, h = 0, mi = 0, s = 0, fraction = '', offset = zone, bc] = found
-  const date = new Date(0)
-  date.setUTCFullYear(bc ? 1 - Number(y) : Number(y), Number(mo) - 1, Number(d))
-  date.setUTCHours(Number(h), Number(mi), Number(s))
+  // A calendar repeats after 400 years of 146,097 days; dates of JavaScript end in the year 275760, those of databases later.
+  const year = bc ? 1 - Number(y) : Number(y)
+  const cycles = Math.floor(year / 400) - 5
+  const ms = Date.UTC(year - cycles * 400, Number(mo) - 1, Number(d), Number(h), Number(mi), Number(s))
   const [, sign, oh = 0, om = 0, os = 0] = /^([-+])(\d\d):?(\d\d)?:?(\d\d)?$/.exec(offset) ?? []
   const offsetMs = (Number(oh) * 3600 + Number(om) * 60 + Number(os)) * 1000 * (sign === '-' ? -1 : 1)
-  return String(BigInt(date.getTime() - offsetMs) * 1000n + BigInt(fraction.padEnd(6, '0').slice(0, 6)))
+  const days = BigInt(cycles) * 146_097n
+  return String(days * DAY + BigInt(ms - offsetMs) * 1000n + BigInt(fraction.padEnd(6, '0').slice(0, 6)))
 }
 
 /** JSON whose numbers keep every digit. */
