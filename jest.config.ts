@@ -1,7 +1,7 @@
 import type { Config } from 'jest'
 
 /** One project per folder of test/; the folder says what a test needs (docs/architecture.md, "Tests"). */
-const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'mariadb', 'infra', 'rehearsal', 'browser']
+const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'mysql', 'infra', 'rehearsal', 'browser']
 
 const config: Config = {
   // Of all projects: Jest ignores it inside one.
@@ -17,9 +17,9 @@ const config: Config = {
       globalSetup: '<rootDir>/test/support/postgres-server.ts',
       globalTeardown: '<rootDir>/test/support/postgres-server-stop.ts',
     }),
-    ...(name === 'mariadb' && {
-      globalSetup: '<rootDir>/test/mariadb/setup.ts',
-      globalTeardown: '<rootDir>/test/mariadb/teardown.ts',
+    ...(name === 'mysql' && {
+      globalSetup: '<rootDir>/test/mysql/setup.ts',
+      globalTeardown: '<rootDir>/test/mysql/teardown.ts',
     }),
     ...(name === 'interop' && { globalSetup: '<rootDir>/test/interop/setup.ts' }),
     // Each local package links into node_modules; its sources are the ones beside it.

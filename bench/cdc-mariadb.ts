@@ -4,8 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { sessionOn } from '../test/mariadb/database.ts'
-import { startMariadb } from '../test/mariadb/server.ts'
+import { sessionOn } from '../test/mysql/database.ts'
+import { startServer } from '../test/mysql/server.ts'
 
 export const about = 'changes of MariaDB by its binary log, beside mariadb-binlog reading the same log to nothing'
 
@@ -14,7 +14,7 @@ const CHANGES = Number(process.env.BENCH_ROWS ?? 300_000)
 /** Inserts and updates of a table of ten columns, in transactions of 1,000; read by a process of its own. */
 export async function run(): Promise<Record<string, number>> {
   const folder = await mkdtemp(join(tmpdir(), 'lakeflow-bench-'))
-  await using server = await startMariadb(['--innodb-flush-log-at-trx-commit=0', '--max-binlog-size=1G'])
+  await using server = await startServer(['--innodb-flush-log-at-trx-commit=0', '--max-binlog-size=1G'], 'mariadb')
   try {
     const client = await sessionOn(server.config)
     await client.query(`create database bench; use bench;

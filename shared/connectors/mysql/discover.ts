@@ -129,18 +129,19 @@ async function readRelations(
   const where = conditions.join(' and ')
   const ask = (sql: string) => sessions.query<Record<string, string | number | null>>('read the catalog', sql, values)
 
+  // Every column has a name of ours: MySQL 8 calls its own in capitals, whatever the query calls them.
   const tables = await ask(
-    `select table_schema as s, table_name as t, table_type as kind, engine, table_rows as n, data_length as bytes, table_comment as comment
+    `select table_schema as s, table_name as t, table_type as kind, engine as engine, table_rows as n, data_length as bytes, table_comment as comment
      from information_schema.tables where ${where} and table_type in ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')`,
   )
   const columns = await ask(
     `select table_schema as s, table_name as t, column_name as name, data_type as dataType, column_type as columnType,
        is_nullable as nullable, character_set_name as charset, collation_name as collation, character_octet_length as octets,
-       numeric_precision as \`precision\`, numeric_scale as scale, datetime_precision as fraction, extra, privileges, column_comment as comment
+       numeric_precision as \`precision\`, numeric_scale as scale, datetime_precision as fraction, extra as extra, privileges as privileges, column_comment as comment
      from information_schema.columns where ${where} order by table_schema, table_name, ordinal_position`,
   )
   const indexes = await ask(
-    `select table_schema as s, table_name as t, index_name as name, column_name as \`column\`, sub_part as part, nullable
+    `select table_schema as s, table_name as t, index_name as name, column_name as \`column\`, sub_part as part, nullable as nullable
      from information_schema.statistics where ${where} and non_unique = 0 order by table_schema, table_name, index_name, seq_in_index`,
   )
   const checks = server.jsonIsText

@@ -25,7 +25,7 @@ export const mysql: Connector<MysqlConfig, Sessions> = {
     historyLoss: 'log purged, or of another server: `source.position_lost`, the table is copied again',
     limits: 'each captured table reads the log by itself; `parallelism` readers a table',
     tested:
-      'a real MariaDB 10.11; nothing against MySQL itself, whose own formats are tested by bytes made by its documentation',
+      'a real MariaDB 10.11 and a real MySQL 8.0.15; compressed transactions of MySQL by bytes made by its documentation',
   },
   config,
   // Connections are opened when they are needed: a wrong password is the first query's error.

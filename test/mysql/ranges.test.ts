@@ -2,7 +2,7 @@ import { expect, jest, test } from '@jest/globals'
 import type { SnapshotStream } from '../../shared/connector/connector.ts'
 import { mysql } from '../../shared/connectors/mysql/mysql.ts'
 import { collect, connect } from '../support/connector-run.ts'
-import { createDatabase } from './database.ts'
+import { createDatabase, numbers } from './database.ts'
 
 jest.setTimeout(120_000)
 
@@ -23,7 +23,7 @@ test.each([
 ])('a large table is cut into ranges of its key, each row in one: %s', async (_, columns, values) => {
   await using database = await createDatabase()
   await database.query(`create table large (${columns}, pad char(255) not null);
-    insert into large select ${values}, repeat('x', 255) from seq_1_to_80000; analyze table large`)
+    insert into large select ${values}, repeat('x', 255) from ${numbers(1, 80000)}; analyze table large`)
   await using source = await connect(mysql, database.config)
   const stream = (await source.open(`${database.name}.large`, 'snapshot')) as SnapshotStream
   const pieces = await stream.split()

@@ -1,12 +1,30 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import mysql from 'mysql2/promise'
+import { mariadbProgram } from './mariadb.ts'
+import { mysqlProgram } from './mysql.ts'
+
+/** The servers that the tests know. FLAVOUR of the environment chooses one; the default is MariaDB. */
+export type Flavour = 'mariadb' | 'mysql'
+
+export function flavourOfRun(): Flavour {
+  const flavour = process.env.FLAVOUR ?? 'mariadb'
+  if (flavour !== 'mariadb' && flavour !== 'mysql') throw new Error(`FLAVOUR is mariadb or mysql, got ${flavour}`)
+  return flavour
+}
+
+export interface ServerProgram {
+  path: string
+  settings: readonly string[]
+  /** Makes an empty data folder; both arguments are options of the server. */
+  makeData(data: string, user: string): unknown
+}
 
 /** A server of our own: its data in a temporary folder, its port free, reachable from this machine only. */
-export interface MariadbServer extends AsyncDisposable {
+export interface TestServer extends AsyncDisposable {
   /** As a connection of the connector has it. */
   config: { host: string; port: number; user: string; password: string; sslmode: 'disable' }
   stop(signal?: NodeJS.Signals): Promise<void>
@@ -14,49 +32,29 @@ export interface MariadbServer extends AsyncDisposable {
   start(): Promise<void>
 }
 
-const programs = ['/usr/sbin/mariadbd', '/usr/bin/mariadb-install-db', '/usr/bin/mariadb-binlog']
-
-/**
- * MariaDB from the distribution's own packages; installed when it is missing and this is root on a Debian.
- *
- * @throws Error with what to install by hand
- */
-export function requireMariadb(): void {
-  if (programs.every(existsSync)) return
-  const options = { stdio: 'inherit', env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } } as const
-  const install = ['install', '-y', '--no-install-recommends', 'mariadb-server']
-  const done =
-    spawnSync('apt-get', install, options).status === 0 ||
-    (spawnSync('apt-get', ['update'], options).status === 0 && spawnSync('apt-get', install, options).status === 0)
-  if (!done || !programs.every(existsSync))
-    throw new Error(
-      `these tests need a MariaDB server, and it could not be installed here: as root, apt-get install mariadb-server (wanted: ${programs.join(', ')})`,
-    )
-}
-
-export async function startMariadb(settings: readonly string[] = []): Promise<MariadbServer> {
-  requireMariadb()
-  const folder = mkdtempSync(join(tmpdir(), 'lakeflow-mariadb-'))
+export async function startServer(
+  settings: readonly string[] = [],
+  flavour: Flavour = flavourOfRun(),
+): Promise<TestServer> {
+  const program = flavour === 'mysql' ? mysqlProgram() : mariadbProgram()
+  const folder = mkdtempSync(join(tmpdir(), `lakeflow-${flavour}-`))
   const user = `--user=${process.getuid?.() === 0 ? 'root' : process.env.USER}`
   const data = `--datadir=${folder}/data`
-  execFileSync(
-    '/usr/bin/mariadb-install-db',
-    ['--no-defaults', user, data, '--auth-root-authentication-method=normal', '--skip-test-db'],
-    { stdio: 'pipe' },
-  )
+  program.makeData(data, user)
   const port = await freePort()
   let child: ChildProcess | undefined
   let said = ''
-  const server: MariadbServer = {
+  const server: TestServer = {
     config: { host: '127.0.0.1', port, user: 'lakeflow', password: 'secret', sslmode: 'disable' },
     async start() {
       child = spawn(
-        '/usr/sbin/mariadbd',
+        program.path,
         [
           '--no-defaults',
           user,
           data,
           `--socket=${folder}/socket`,
+          `--pid-file=${folder}/pid`,
           '--bind-address=127.0.0.1',
           `--port=${port}`,
           '--skip-name-resolve',
@@ -64,8 +62,8 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
           '--log-bin=binlog',
           '--binlog-format=ROW',
           '--max-allowed-packet=64M',
-          '--innodb-flush-log-at-trx-commit=2',
           '--innodb-buffer-pool-size=128M',
+          ...program.settings,
           ...settings,
         ],
         { stdio: ['ignore', 'ignore', 'pipe'] },
@@ -74,7 +72,7 @@ export async function startMariadb(settings: readonly string[] = []): Promise<Ma
         said = (said + chunk).slice(-4000)
       })
       for (let left = 300; ; left--) {
-        if (child.exitCode !== null || left === 0) throw new Error(`MariaDB did not start:\n${said}`)
+        if (child.exitCode !== null || left === 0) throw new Error(`${flavour} did not start:\n${said}`)
         try {
           const root = await mysql.createConnection({ socketPath: `${folder}/socket`, user: 'root' })
           await root.query(`create user if not exists lakeflow@'%' identified by 'secret'`)

@@ -4,17 +4,27 @@ import { mysql } from '../../shared/connectors/mysql/mysql.ts'
 import { connect } from '../support/connector-run.ts'
 import { Replica } from '../support/replica.ts'
 import { sessionOn } from './database.ts'
-import { startMariadb } from './server.ts'
+import { flavourOfRun, startServer } from './server.ts'
 
 jest.setTimeout(120_000)
 
+/** How a standby follows by the names of transactions, in the words of each server. */
+const follow = {
+  mariadb: { by: 'master_use_gtid = slave_pos', place: '@@gtid_binlog_pos', wait: 'master_gtid_wait' },
+  mysql: {
+    by: 'master_auto_position = 1, get_master_public_key = 1',
+    place: '@@gtid_executed',
+    wait: 'wait_for_executed_gtid_set',
+  },
+}[flavourOfRun()]
+
 test('reading goes on at a replica that took over, by transaction names; by file and offset the table is copied again', async () => {
-  await using primary = await startMariadb()
-  await using standby = await startMariadb(['--server-id=8', '--log-slave-updates'])
+  await using primary = await startServer()
+  await using standby = await startServer(['--server-id=8', '--log-slave-updates'])
   const writer = await sessionOn(primary.config)
   const other = await sessionOn(standby.config)
   await other.query(`change master to master_host = '127.0.0.1', master_port = ${primary.config.port}, master_user = 'lakeflow',
-    master_password = 'secret', master_use_gtid = slave_pos; start slave`)
+    master_password = 'secret', ${follow.by}; start slave`)
   await writer.query(
     `create database shop; create table shop.orders (id int primary key, v int); insert into shop.orders values (1, 1), (2, 2)`,
   )
@@ -28,8 +38,8 @@ test('reading goes on at a replica that took over, by transaction names; by file
     replicas.push(replica)
   }
   await writer.query('insert into shop.orders values (3, 3)')
-  const [[{ place }]] = (await writer.query('select @@gtid_binlog_pos as place')) as never as [[{ place: string }]]
-  await other.query(`select master_gtid_wait('${place}', 30)`)
+  const [[{ place }]] = (await writer.query(`select ${follow.place} as place`)) as never as [[{ place: string }]]
+  await other.query(`select ${follow.wait}('${place}', 30)`)
   await primary.stop('SIGKILL')
   writer.destroy()
   await other.query('stop slave; delete from shop.orders where id = 1; insert into shop.orders values (4, 4)')

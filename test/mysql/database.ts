@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import mysql, { type Connection } from 'mysql2/promise'
-import type { MariadbServer } from './server.ts'
+import type { TestServer } from './server.ts'
 
 export interface TestDatabase extends AsyncDisposable {
   name: string
-  config: MariadbServer['config'] & { database: string }
+  config: TestServer['config'] & { database: string }
   /** Runs SQL, any number of statements; rows of the last one, values as texts. */
   query(sql: string): Promise<Record<string, string | null>[]>
   /** Another session, for tests that hold transactions open. The caller ends it. */
@@ -13,14 +13,14 @@ export interface TestDatabase extends AsyncDisposable {
 
 /** An empty database on the test run's server, dropped at the end. */
 export async function createDatabase(): Promise<TestDatabase> {
-  if (!process.env.MARIADB)
-    throw new Error('MARIADB is not set: run this test with Jest, whose set-up starts the server')
-  return databaseOn(JSON.parse(process.env.MARIADB))
+  if (!process.env.MYSQL_SERVER)
+    throw new Error('MYSQL_SERVER is not set: run this test with Jest, whose set-up starts the server')
+  return databaseOn(JSON.parse(process.env.MYSQL_SERVER))
 }
 
 /** A session that takes any number of statements and gives values as texts. The caller ends it. */
 export async function sessionOn(
-  { sslmode: _, ...login }: MariadbServer['config'],
+  { sslmode: _, ...login }: TestServer['config'],
   database?: string,
 ): Promise<Connection> {
   const session = await mysql.createConnection({
@@ -36,7 +36,7 @@ export async function sessionOn(
   return session
 }
 
-export async function databaseOn(config: MariadbServer['config']): Promise<TestDatabase> {
+export async function databaseOn(config: TestServer['config']): Promise<TestDatabase> {
   const name = `t_${randomBytes(6).toString('hex')}`
   const client = await sessionOn(config)
   await client.query(`create database ${name} character set utf8mb4; use ${name}`)
@@ -55,3 +55,7 @@ export async function databaseOn(config: MariadbServer['config']): Promise<TestD
     },
   }
 }
+
+/** A table of one column `seq` with the numbers of a range, in the SQL of both servers. */
+export const numbers = (first: number, last: number) =>
+  `(with recursive counting as (select ${first} as seq union all select seq + 1 from counting where seq < ${last}) select seq from counting) as numbers`
