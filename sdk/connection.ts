@@ -1,5 +1,6 @@
 import { toBase64 } from './batch.ts'
 import { type Rejection, ZerobusError } from './errors.ts'
+import { type Post, postLane } from './post.ts'
 
 const OPEN_TIMEOUT_MS = 15_000
 
@@ -13,6 +14,7 @@ export interface Opened {
   limits: { messageBytes: number; recordBytes: number; batchBytes: number }
   encodings: readonly string[]
   binary: boolean
+  post?: Post
 }
 
 /** What may be in flight. */
@@ -61,8 +63,20 @@ export interface Socket {
 }
 export type SocketClass = new (url: string, protocols: string[]) => Socket
 
+/** The way of ingest messages: the socket, or requests beside it. */
+export interface Lane {
+  readonly binary: boolean
+  readonly messageBytes: number
+  readonly window: Window
+  /** A message costs the same however little is in it, so that few and full ones are better. */
+  readonly isPaidByRequest: boolean
+  /** A message on an ended connection goes nowhere. */
+  send(message: string | Uint8Array<ArrayBuffer>): void
+}
+
 export interface Connection {
   readonly opened: Opened
+  readonly lane: Lane
   /** Resolves when the connection has ended, to the reason. */
   readonly ended: Promise<ZerobusError>
   /** A message on an ended connection goes nowhere. */
@@ -84,12 +98,17 @@ export function connect(options: {
   durable: number
   create: boolean
   socketClass: SocketClass
+  /** Take the lane of requests where the server has one. */
+  mayPost: boolean
   onMessage(message: ServerMessage): void
+  /** A request got no answer: the connection ends, and the next one had better not post. */
+  onPostFailed(): void
 }): Promise<Connection> {
   return new Promise((resolve, reject) => {
     const protocols = ['lakeflow.zerobus.v1', `bearer.${base64Url(options.token)}`]
     const socket = new options.socketClass(options.url, protocols)
     socket.binaryType = 'arraybuffer'
+    const left = new AbortController()
     let opened = false
     let finish: (error: ZerobusError) => void
     const ended = new Promise<ZerobusError>((done) => {
@@ -107,8 +126,13 @@ export function connect(options: {
           ...(options.create ? { create: true } : {}),
         }),
       )
-    socket.onmessage = (event) => {
-      const message = parse(event.data)
+    socket.onmessage = (event) => receive(event.data)
+    socket.onerror = () => {}
+    socket.onclose = (event) => end(closeError(event.code))
+
+    function receive(data: unknown) {
+      if (left.signal.aborted) return
+      const message = parse(data)
       if (!message)
         return end(new ZerobusError('push.frame_invalid', 'what answers there does not speak this protocol'))
       // A server behind a gateway cannot end the connection after its answer, so it is ended here.
@@ -117,14 +141,28 @@ export function connect(options: {
       else if (message.type === 'opened') {
         opened = true
         clearTimeout(timer)
-        resolve({ opened: message, ended, send: (data) => socket.send(data), close: () => end(unreachable('left')) })
+        const send = (data: string | Uint8Array<ArrayBuffer>) => socket.send(data)
+        resolve({ opened: message, lane: laneOf(message, send), ended, send, close: () => end(unreachable('left')) })
       } else if (opened) options.onMessage(message)
     }
-    socket.onerror = () => {}
-    socket.onclose = (event) => end(closeError(event.code))
+
+    function laneOf({ binary, limits, window, post }: Opened, send: Lane['send']): Lane {
+      if (!post || !options.mayPost)
+        return { binary, messageBytes: limits.messageBytes, window, isPaidByRequest: false, send }
+      return postLane(post, {
+        token: options.token,
+        signal: left.signal,
+        received: receive,
+        failed(why) {
+          options.onPostFailed()
+          end(unreachable(why))
+        },
+      })
+    }
 
     function end(error: ZerobusError) {
       clearTimeout(timer)
+      left.abort()
       socket.onclose = socket.onmessage = socket.onopen = null
       socket.close()
       if (opened) finish(error)

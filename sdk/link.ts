@@ -40,6 +40,8 @@ export class Link {
   readonly #events: LinkEvents
   #connection: Connection | undefined
   #draining = false
+  /** Requests got no answer on the last connection: a proxy between may let the socket through and not them. */
+  #postFailed = false
   #ended = false
   /** Connections tried since the server last did its work. */
   #tries = 0
@@ -148,6 +150,8 @@ export class Link {
 
   async #connect(): Promise<Connection | undefined> {
     this.#tries++
+    const mayPost = !this.#postFailed
+    this.#postFailed = false
     const connection = await connect({
       url: this.#target.url,
       token: await this.#askToken(),
@@ -155,6 +159,10 @@ export class Link {
       ...this.#events.resume(),
       create: this.#options.createTable ?? false,
       socketClass: this.#target.socketClass,
+      mayPost,
+      onPostFailed: () => {
+        this.#postFailed = true
+      },
       onMessage: (message) => {
         this.#lastHeardMs = Date.now()
         this.#events.message(message)

@@ -5,9 +5,9 @@ import type { Rejection, ZerobusError } from './errors.ts'
 export interface StreamOptions {
   /** Default `gzip`. `zstd` needs Node. */
   compression?: Compression
-  /** A batch is sent when it holds this much JSON. Default 256 KiB. */
+  /** A batch is sent when it holds this much JSON. Default 256 KiB, and 2 MiB where a gateway takes batches as requests. */
   maxBatchBytes?: number
-  /** A batch is sent when its first record is this old, full or not. Default 20. */
+  /** A batch is sent when its first record is this old, full or not; as a request, when those before are answered too. Default 20. */
   lingerMs?: number
   /** Records held here before `ingest...` waits. Default 32 MiB of JSON. */
   maxBufferedBytes?: number

@@ -4,6 +4,11 @@ import { asZerobusError, type ZerobusError } from './errors.ts'
 import type { StreamOptions } from './options.ts'
 import { Outbox } from './outbox.ts'
 
+/** JSON of a batch, where nothing else is asked for. */
+const BATCH_BYTES = 256 << 10
+/** Compressed by five, as events are, it is 400 KB: almost the 512 KB that a gateway counts as one request. */
+const REQUEST_BATCH_BYTES = 2 << 20
+
 /** Fills batches with records, and sends them in order as far as the server's window allows. */
 export class Sender {
   readonly outbox = new Outbox()
@@ -14,6 +19,8 @@ export class Sender {
   #fittingBatchBytes = Number.POSITIVE_INFINITY
   #sending = false
   #lingerTimer: ReturnType<typeof setTimeout> | undefined
+  /** The batch being filled has lingered long enough, and waits for an answer to save a request. */
+  #overdue = false
   #roomWaiters: (() => void)[] = []
 
   constructor(options: StreamOptions, failed: (error: ZerobusError) => void) {
@@ -22,27 +29,38 @@ export class Sender {
   }
 
   get maxBatchBytes(): number {
-    return Math.min(this.#options.maxBatchBytes ?? 256 << 10, this.#fittingBatchBytes)
+    const usual = this.#connection?.lane.isPaidByRequest ? REQUEST_BATCH_BYTES : BATCH_BYTES
+    return Math.min(this.#options.maxBatchBytes ?? usual, this.#fittingBatchBytes)
   }
 
   add(lines: readonly string[]) {
     for (const line of lines)
       if (this.outbox.add(line) >= this.maxBatchBytes) this.seal()
-      else this.#lingerTimer ??= setTimeout(() => this.seal(), this.#options.lingerMs ?? 20)
+      else this.#lingerTimer ??= setTimeout(() => this.#lingered(), this.#options.lingerMs ?? 20)
+  }
+
+  #lingered() {
+    this.#overdue = (this.#connection?.lane.isPaidByRequest ?? false) && this.outbox.inFlight > 0
+    if (!this.#overdue) this.seal()
   }
 
   /** Ends the batch being filled, full or not, and sends it when its turn comes. */
   seal() {
     clearTimeout(this.#lingerTimer)
     this.#lingerTimer = undefined
+    this.#overdue = false
     if (this.outbox.seal()) void this.send()
   }
 
   /** Everything not acknowledged is to be sent on this connection, or waits for one. */
   use(connection: Connection | undefined) {
     this.#connection = connection
-    if (connection) this.#window = connection.opened.window
+    if (connection) {
+      this.#window = connection.lane.window
+      this.#fittingBatchBytes = Number.POSITIVE_INFINITY
+    }
     this.outbox.rewind()
+    if (this.#overdue) this.seal()
     void this.send()
   }
 
@@ -59,6 +77,7 @@ export class Sender {
   acknowledge(durable: number) {
     this.outbox.acknowledge(durable)
     this.wakeWaiters()
+    if (this.#overdue && this.outbox.inFlight === 0) this.seal()
     void this.send()
   }
 
@@ -105,14 +124,14 @@ export class Sender {
 
   /** False when the window is full. */
   #post(connection: Connection, batch: Batch, rows: NonNullable<Batch['encoded']>): boolean {
-    const { limits, binary } = connection.opened
+    const { lane, opened } = connection
     if (!this.outbox.fits(batch, this.#window)) return false
-    const message = encodeMessage(batch, rows, binary)
-    this.#learnBatchSize(batch.size, message.bytes, limits.messageBytes)
-    if (message.bytes > limits.messageBytes || rows.rawBytes > limits.batchBytes) this.outbox.split(batch)
+    const message = encodeMessage(batch, rows, lane.binary)
+    this.#learnBatchSize(batch.size, message.bytes, lane.messageBytes)
+    if (message.bytes > lane.messageBytes || rows.rawBytes > opened.limits.batchBytes) this.outbox.split(batch)
     else {
-      connection.send(message.data)
       this.outbox.markSent()
+      lane.send(message.data)
     }
     return true
   }

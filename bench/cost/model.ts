@@ -18,6 +18,8 @@ export interface Work {
   /** Messages on the socket, both ways, in units of 32 KB. */
   socketUnits?: number
   socketMinutes?: number
+  /** Requests to the HTTP API, in units of 512 KB. */
+  requestUnits?: number
   /** State transitions of standard workflows. */
   transitions?: number
 }
@@ -60,6 +62,7 @@ export function priceOf(work: Work): Record<string, number> {
     'Lambda, time': sum((fn) => (billedMs(fn) / 1000) * (fn.memoryMb / 1024) * prices.lambdaGbSecond),
     'Lambda, requests': invocations * prices.lambdaRequest,
     'API Gateway, messages': (work.socketUnits ?? 0) * prices.socketMessage,
+    'API Gateway, requests': (work.requestUnits ?? 0) * prices.httpRequest,
     'API Gateway, connections': (work.socketMinutes ?? 0) * prices.socketMinute,
     // Sent by the functions; received and deleted, ten at a time, by the event source mappings.
     SQS:

@@ -8,6 +8,7 @@ export const prices = {
   lambdaRequest: 0.2 / 1e6,
   // aws.amazon.com/api-gateway/pricing: WebSocket messages in units of 32 KB in both directions, HTTP APIs in units of 512 KB.
   socketMessage: 1 / 1e6,
+  httpRequest: 1 / 1e6,
   socketMinute: 0.25 / 1e6,
   // aws.amazon.com/sqs/pricing, standard queues: a request is 64 KB.
   sqsRequest: 0.4 / 1e6,

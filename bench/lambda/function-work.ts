@@ -2,10 +2,10 @@ import type { Account } from '../../test/rehearsal/account.ts'
 import type { LambdaHost } from '../../test/rehearsal/lambda-host.ts'
 import type { FunctionWork, Work } from '../cost/model.ts'
 
-/** What the host's functions have done since it was started, by name. */
-export function functionWork(account: Account, host: LambdaHost): Work['functions'] {
+/** What functions did in these invocations, by name. */
+export function functionWork(account: Account, log: LambdaHost['log']): Work['functions'] {
   const functions: Record<string, FunctionWork> = {}
-  for (const { name, cpuMs, calls } of host.log) {
+  for (const { name, cpuMs, calls } of log) {
     const { memoryMb } = account.functions.find((spec) => spec.name === name)!
     functions[name] ??= { memoryMb, invocations: 0, cpuMs: 0, calls: {} }
     const work = functions[name]!

@@ -79,5 +79,5 @@ async function runOnce(account: Account, host: LambdaHost): Promise<Work> {
     },
   }
   await execute(account.machine, input, ports, { Execution: { Name: `bench-${Date.now()}`, Input: input } })
-  return { functions: functionWork(account, host), transitions }
+  return { functions: functionWork(account, host.log), transitions }
 }

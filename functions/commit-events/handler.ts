@@ -15,7 +15,7 @@ const snapshots = new Map<string, TableSnapshot>()
 
 /** Flushed files -> one version a table. A table that fails keeps its messages, and the others go on. */
 export const handler = observed(async (event: SQSEvent, context): Promise<SQSBatchResponse> => {
-  const { records, failed, objects } = await readMessages(event, ports.storage)
+  const { records, failed, objects } = await readMessages(event.Records, ports.storage)
   for (const [table, some] of Map.groupBy(records, ({ group }) => group)) {
     try {
       const announcements = some.map(readAnnouncement)

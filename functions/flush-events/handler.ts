@@ -1,4 +1,4 @@
-import type { SQSBatchResponse, SQSEvent } from 'aws-lambda'
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
 import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
 import { defaultFlushLimits } from '../../shared/push/flush.ts'
 import { flushOnce } from '../../shared/push/flush-once.ts'
@@ -7,14 +7,30 @@ import { readEnv } from '../../shared/runtime/env.ts'
 import { logger, metrics, observed } from '../observed.ts'
 import { PushEnv } from '../push-env.ts'
 import { openTables, pushPorts } from '../push-ports.ts'
-import { readMessages } from '../sqs-event.ts'
+import { partsOf, readMessages } from '../sqs-event.ts'
 
 const ports = pushPorts(readEnv(PushEnv, process.env))
 const tables = openTables(ports)
 
-/** A few seconds of events -> one file a table, announced. Messages that are not in an announced file come again. */
-export const handler = observed(async (event: SQSEvent): Promise<SQSBatchResponse> => {
-  const { records, failed, objects } = await readMessages(event, ports.storage)
+/** Compressed bytes held at a time: with the batch that is decompressed and the file, a fifth of the Lambda's memory. */
+const PART_BYTES = 48 << 20
+/** No part is begun later than this before the time-out: what is left comes again. */
+const PART_MS = 20_000
+
+/** A few seconds of events -> one file a table, or a few, announced. Messages that are not in an announced file come again. */
+export const handler = observed(async (event: SQSEvent, context): Promise<SQSBatchResponse> => {
+  const left: string[] = []
+  for (const part of partsOf(event, PART_BYTES)) {
+    if (context.getRemainingTimeInMillis() < PART_MS) left.push(...part.map(({ messageId }) => messageId))
+    else left.push(...(await flush(part)))
+  }
+  metrics.addMetric('PushFlushed', 'Count', event.Records.length - left.length)
+  return { batchItemFailures: left.map((itemIdentifier) => ({ itemIdentifier })) }
+})
+
+/** The ids of messages that are not in an announced file. */
+async function flush(messages: readonly SQSRecord[]): Promise<string[]> {
+  const { records, failed, objects } = await readMessages(messages, ports.storage)
   const { handled, errors } = await flushOnce(
     records,
     {
@@ -25,8 +41,6 @@ export const handler = observed(async (event: SQSEvent): Promise<SQSBatchRespons
     defaultFlushLimits,
   )
   for (const error of errors) logger.error('a table takes no events now', error)
-  const left = records.map(({ receipt }) => receipt).filter((receipt) => !handled.has(receipt))
   await ports.storage.delete([...objects].flatMap(([receipt, path]) => (handled.has(receipt) ? path : [])))
-  metrics.addMetric('PushFlushed', 'Count', handled.size)
-  return { batchItemFailures: [...failed, ...left].map((itemIdentifier) => ({ itemIdentifier })) }
-})
+  return [...failed, ...records.map(({ receipt }) => receipt).filter((receipt) => !handled.has(receipt))]
+}

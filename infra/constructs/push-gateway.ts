@@ -23,7 +23,10 @@ export interface PushGatewayProps {
   insert: Lambda
 }
 
-/** The two doors of Zerobus: a WebSocket, whose acks are the route responses of `$default`, and one HTTP route. */
+/**
+ * The two doors of Zerobus: a WebSocket, whose acks are the route responses of `$default`, and an HTTP API for whole requests of
+ * records and for the bulk of a session (decision 0020).
+ */
 export class PushGateway extends Construct {
   readonly socket: api.WebSocketApi
 
@@ -67,18 +70,33 @@ export class PushGateway extends Construct {
     props.receive.fn.addEnvironment('CALLBACK_URL', stage.callbackUrl)
     if (settings.push.logRole) stage.node.addDependency(logRole(this))
 
-    const http = new api.HttpApi(this, 'Http', { apiName: `${name}-http`, createDefaultStage: false })
-    http.addRoutes({
-      path: '/zerobus/v1/tables/{table}/insert',
-      methods: [api.HttpMethod.POST],
-      integration: new HttpLambdaIntegration('insert', props.insert.fn),
-      authorizer: new HttpLambdaAuthorizer('authorize-http', props.authorize.fn, {
-        responseTypes: [HttpLambdaResponseType.SIMPLE],
-        identitySource: ['$request.header.Authorization'],
-        // A token that was taken back is refused within this time.
-        resultsCacheTtl: Duration.minutes(1),
-      }),
+    const http = new api.HttpApi(this, 'Http', {
+      apiName: `${name}-http`,
+      createDefaultStage: false,
+      // Producers in browsers. No cookie says who they are, so any page may ask: only a token lets it in.
+      corsPreflight: {
+        allowOrigins: ['*'],
+        allowMethods: [api.CorsHttpMethod.POST],
+        allowHeaders: ['authorization', 'content-type'],
+        maxAge: Duration.days(1),
+      },
     })
+    const authorizer = new HttpLambdaAuthorizer('authorize-http', props.authorize.fn, {
+      responseTypes: [HttpLambdaResponseType.SIMPLE],
+      identitySource: ['$request.header.Authorization'],
+      // A token that was taken back is refused within this time.
+      resultsCacheTtl: Duration.minutes(1),
+    })
+    const post = (path: string, integration: string, { fn }: Lambda) =>
+      http.addRoutes({
+        path,
+        methods: [api.HttpMethod.POST],
+        integration: new HttpLambdaIntegration(integration, fn),
+        authorizer,
+      })
+    post('/zerobus/v1/tables/{table}/insert', 'insert', props.insert)
+    post('/zerobus/v1/connections/{connection}/frames', 'receive-posted', props.receive)
+    props.receive.fn.addEnvironment('POST_URL', `${http.apiEndpoint}/zerobus/v1/connections`)
     new api.HttpStage(this, 'HttpStage', {
       httpApi: http,
       stageName: '$default',

@@ -78,6 +78,8 @@ export const serverFrames = {
     limits: z.strictObject({ messageBytes: z.int(), recordBytes: z.int(), batchBytes: z.int() }),
     encodings: z.array(z.enum(encodings)),
     binary: z.boolean(),
+    /** Ingest frames may be posted here instead, each as the binary frame that is the body of one request. */
+    post: z.strictObject({ url: z.url(), messageBytes: z.int(), window: windowSize }).optional(),
   }),
   ack: z.strictObject({
     type: z.literal('ack'),

@@ -4,12 +4,14 @@ import type { StateStore } from '../state/state-store.ts'
 import { authorize, may, type Principal } from './auth.ts'
 import { tableFromBatch } from './first-batch.ts'
 import {
+  decodeBinary,
   decodeText,
   encodings,
   errorFrame,
   type IngestFrame,
   type OpenFrame,
   PROTOCOL_VERSION,
+  type ReceivedFrame,
   type ServerFrame,
 } from './frames.ts'
 import { noteBatch, type Progress, progressOf } from './noted-batches.ts'
@@ -23,8 +25,10 @@ import { columnsOf, type PushTable, type PushTables } from './tables.ts'
 export interface GatewayPorts extends Omit<ReceivePorts, 'tables'>, SessionPorts {
   /** The tables that take events now, and whether sessions may create others. */
   tables(): Promise<{ tables: PushTables; mayCreate: boolean }>
-  /** What one session may have in flight now. */
-  window(): Promise<Window>
+  /** How much of a whole window one session may have in flight now, from 0 to 1. */
+  room(): Promise<number>
+  /** Below this address each connection has one of its own, where its ingest frames may be posted. */
+  postUrl: string
   /** Sends a frame that answers nothing. A connection that is gone is no error. */
   tell(connectionId: string, frame: ServerFrame): Promise<void>
 }
@@ -37,6 +41,14 @@ export const gatewayLimits: PushLimits = { ...defaultLimits, messageBytes: 32 <<
 
 /** 16 messages: at a reply time of 50 ms that is 10 MB/s a connection before compression of the messages is counted. */
 export const gatewayWindow: Window = { bytes: 512 << 10, records: 200_000 }
+
+/**
+ * A frame may also be posted over HTTP: binary, up to what Lambda is handed (6 MB in base64), and one started 512 KB of it
+ * costs what 32 KB cost on the socket. That is the lane for bulk (decision 0020).
+ */
+export const postedMessageBytes = 4 << 20
+/** Some 16 batches as the client makes them. */
+export const postWindow: Window = { bytes: 8 << 20, records: 2_000_000 }
 
 /** A connection that the gateway holds, as each of its messages brings it. */
 export interface GatewayConnection {
@@ -73,6 +85,8 @@ const MAX_REMEMBERED = 10_000
 export interface GatewaySessions {
   /** The one frame that answers a producer's frame. An error frame is for the producer to end the connection after. */
   answer(text: string, connection: GatewayConnection): Promise<ServerFrame>
+  /** The same for an ingest frame that was posted, by whoever holds the token now. */
+  answerPosted(bytes: Uint8Array, posted: Omit<GatewayConnection, 'connectedAtMs'>): Promise<ServerFrame>
 }
 
 export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
@@ -81,11 +95,8 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
   /** What is known to be committed, by session. */
   const committed = new Map<string, number>()
 
-  async function answer(text: string, connection: GatewayConnection): Promise<ServerFrame> {
-    const { frame, body } = decodeText(text)
-    const { expiresAtMs } = connection.principal
-    if (expiresAtMs !== undefined && expiresAtMs <= ports.clock.now())
-      throw new IngestError('push.unauthenticated', 'the token has expired; connect with a new one')
+  async function answer({ frame, body }: ReceivedFrame, connection: GatewayConnection): Promise<ServerFrame> {
+    checkExpiry(connection.principal)
     if (frame.type === 'open') return open(frame, connection)
     await drainWhenOld(connection)
     const opened = await connectionOf(connection.id)
@@ -99,7 +110,36 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
         `the first frame must be open, and ${frame.type} waits for its answer`,
       )
     if (frame.type === 'close') return { type: 'closed', ...(await progress(opened)) }
-    return ingest(frame, body!, opened, connection)
+    return ingest(frame, body!, opened, { ...connection, whole: gatewayWindow })
+  }
+
+  async function answerPosted(
+    bytes: Uint8Array,
+    { id, principal }: Omit<GatewayConnection, 'connectedAtMs'>,
+  ): Promise<ServerFrame> {
+    checkExpiry(principal)
+    if (bytes.length > postedMessageBytes)
+      throw new IngestError('push.too_large', `the frame is over ${postedMessageBytes} bytes; send smaller batches`)
+    const { frame, body } = decodeBinary(bytes)
+    if (frame.type !== 'ingest')
+      throw new IngestError('push.frame_invalid', `only ingest frames are posted; send ${frame.type} on the socket`)
+    const opened = await connectionOf(id)
+    // A connection of somebody else is none.
+    if (opened?.subject !== principal.subject)
+      throw new IngestError('push.unreachable', 'the connection has ended; connect again and resume')
+    authorize(principal, 'write', opened.table)
+    return ingest(frame, body!, opened, { id, principal, whole: postWindow })
+  }
+
+  function checkExpiry({ expiresAtMs }: Principal) {
+    if (expiresAtMs !== undefined && expiresAtMs <= ports.clock.now())
+      throw new IngestError('push.unauthenticated', 'the token has expired; connect with a new one')
+  }
+
+  /** What is left of a whole window. */
+  async function windowOf({ bytes, records }: Window): Promise<Window> {
+    const room = await ports.room()
+    return { bytes: Math.floor(bytes * room), records: Math.floor(records * room) }
   }
 
   async function open(frame: OpenFrame, { id, principal }: GatewayConnection): Promise<ServerFrame> {
@@ -135,8 +175,13 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
       durable,
       committed: known.committed,
       ...(table && { schemaVersion, columns: columnsOf(table.newest.schema) }),
-      window: await ports.window(),
+      window: await windowOf(gatewayWindow),
       limits: ports.limits,
+      post: {
+        url: `${ports.postUrl}/${encodeURIComponent(id)}/frames`,
+        messageBytes: postedMessageBytes,
+        window: await windowOf(postWindow),
+      },
       encodings: [...encodings],
       binary: false,
     }
@@ -146,7 +191,7 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
     frame: IngestFrame,
     body: Uint8Array,
     opened: OpenConnection,
-    { id, principal }: GatewayConnection,
+    { id, principal, whole }: { id: string; principal: Principal; whole: Window },
   ): Promise<ServerFrame> {
     const { offset, count, encoding, schemaVersion } = frame
     const holdMs = await chargeStored(principal, body.length, ports)
@@ -165,7 +210,7 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
       rejectedRanges: receipt.rejectedRanges.map(([from, to]): [number, number] => [from, to]),
       rejected: [...receipt.rejected],
     }
-    const window = holdMs > 0 ? { bytes: 0, records: 0 } : await ports.window()
+    const window = holdMs > 0 ? { bytes: 0, records: 0 } : await windowOf(whole)
     return { type: 'ack', ...(await progress(opened)), ...rejected, window }
   }
 
@@ -210,15 +255,18 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
   }
 
   return {
-    async answer(text, connection) {
-      try {
-        return await answer(text, connection)
-      } catch (cause) {
-        const error = asIngestError(cause)
-        if (error.remedy === 'report') throw error
-        return errorFrame(error)
-      }
-    },
+    answer: (text, connection) => orErrorFrame(async () => answer(decodeText(text), connection)),
+    answerPosted: (bytes, posted) => orErrorFrame(() => answerPosted(bytes, posted)),
+  }
+}
+
+async function orErrorFrame(work: () => Promise<ServerFrame>): Promise<ServerFrame> {
+  try {
+    return await work()
+  } catch (cause) {
+    const error = asIngestError(cause)
+    if (error.remedy === 'report') throw error
+    return errorFrame(error)
   }
 }
 

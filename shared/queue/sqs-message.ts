@@ -8,22 +8,26 @@ import type { QueueRecord } from './queue.ts'
  *
  *     "f" + a frame (frame.ts) in base64
  *     "o" + bytes of the body + " " + path of an object in storage that holds the frame
+ *
+ * SQS takes 1 MiB, and bills each started 64 KB three times: sent, received, and again as base64. An object costs as much as
+ * seven of those, so larger frames become one; a consumer is handed more of them at a time then, and makes larger files.
  */
-const maxMessageBytes = 1024 * 1024
+const maxTextBytes = 448 * 1024
 
-/** The frame as text; undefined when that would be longer than a message may be. */
+/** The frame as text; undefined when it had better be an object. */
 export function encodeMessage(pieces: readonly Uint8Array[]): string | undefined {
   const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0)
-  if (1 + Math.ceil(bytes / 3) * 4 > maxMessageBytes) return undefined
+  if (1 + Math.ceil(bytes / 3) * 4 > maxTextBytes) return undefined
   return `f${Buffer.concat(pieces).toString('base64')}`
 }
 
 export const objectOf = (path: string, bodyBytes: number): string => `o${bodyBytes} ${path}`
 
-/** Bytes of the body, without decoding all of it. */
+/** Bytes of the body, without decoding all of it; 0 for what is no message of ours. */
 export function bodyBytesOf(text: string): number {
-  if (text.startsWith('o')) return Number.parseInt(text.slice(1), 10)
-  return frameSize(Buffer.from(text.slice(1, 1 + (frameStartBytes / 3) * 4), 'base64')).bodyBytes
+  if (text.startsWith('o')) return Number.parseInt(text.slice(1), 10) || 0
+  const start = Buffer.from(text.slice(1, 1 + (frameStartBytes / 3) * 4), 'base64')
+  return start.length < frameStartBytes ? 0 : frameSize(start).bodyBytes
 }
 
 /**

@@ -27,8 +27,8 @@ export interface SqsOptions {
 }
 
 /**
- * An SQS queue as the durable buffer, a standard one for events. A message is one record: a frame in base64, or, past 1 MiB of that, the path
- * of an object that holds the frame. Such an object is written before its message and removed after it, so a crash leaves
+ * An SQS queue as the durable buffer, a standard one for events. A message is one record: a frame in base64, or, past
+ * 448 KiB of that, the path of an object that holds the frame. Such an object is written before its message and removed after it, so a crash leaves
  * at most an object nobody needs; a lifecycle rule longer than the queue's retention should remove those. `depth` is SQS's
  * own estimate, and its bytes are that many times the mean of the records seen by this process.
  */

@@ -153,9 +153,8 @@ test('the HTTP door asks the same authorizer, and has no route without it', () =
 
   const open = routes.filter(({ AuthorizationType }) => AuthorizationType !== 'CUSTOM').map(({ RouteKey }) => RouteKey)
   expect(open.sort()).toEqual(['$default', '$disconnect'])
-  template.zerobus.hasResourceProperties('AWS::ApiGatewayV2::Route', {
-    RouteKey: 'POST /zerobus/v1/tables/{table}/insert',
-  })
+  for (const path of ['tables/{table}/insert', 'connections/{connection}/frames'])
+    template.zerobus.hasResourceProperties('AWS::ApiGatewayV2::Route', { RouteKey: `POST /zerobus/v1/${path}` })
 })
 
 test('queues of push are encrypted, keep events as long as SQS can, and end poison messages where an alarm sees them', () => {

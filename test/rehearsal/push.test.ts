@@ -11,6 +11,7 @@ import { type Moto, startMoto } from '../support/moto.ts'
 import { tableColumn, tableRows } from '../support/read-table.ts'
 import { type Account, deployAccount } from './account.ts'
 import { startFaultyEndpoint } from './faulty-endpoint.ts'
+import type { HttpGateway } from './http-gateway.ts'
 import { LambdaHost } from './lambda-host.ts'
 import { type PushDoor, type PushDoorOptions, startPushDoor } from './push-door.ts'
 import { readAssembly } from './template.ts'
@@ -145,12 +146,12 @@ test('the HTTP door takes records of who may write the table, once for each Idem
     { id: 'nine', producer: 'http', payload: 'y' },
   ]
 
-  const stranger = await post(push.host, rows, { authorization: 'Bearer wrong' })
-  const first = await post(push.host, rows, { 'idempotency-key': 'one' })
-  const again = await post(push.host, rows, { 'idempotency-key': 'one' })
+  const stranger = await post(push.http, rows, { authorization: 'Bearer wrong' })
+  const first = await post(push.http, rows, { 'idempotency-key': 'one' })
+  const again = await post(push.http, rows, { 'idempotency-key': 'one' })
   await untilEmpty()
 
-  expect(stranger).toEqual({ statusCode: 403 })
+  expect(stranger).toMatchObject({ statusCode: 403 })
   expect(first).toMatchObject({ statusCode: 200, body: { rejectedRanges: [[1, 2]] } })
   expect(again.statusCode).toBe(200)
   const stored = (await tableRows(storage, 'main/events/clicks')).filter(({ producer }) => producer === 'http')
@@ -181,24 +182,13 @@ test('a frame over 32 KB and a binary one end the connection, as API Gateway doe
   expect(await closeCode(Buffer.from('x'))).toBe(1003)
 })
 
-/** As the HTTP API does: the authorizer first, then the function behind the route with what it said. */
-async function post(host: LambdaHost, rows: unknown, headers: Record<string, string>) {
-  const event = {
-    version: '2.0',
-    pathParameters: { table: CLICKS },
+async function post({ url }: HttpGateway, rows: unknown, headers: Record<string, string>) {
+  const response = await fetch(`${url}/zerobus/v1/tables/${CLICKS}/insert`, {
+    method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
     body: JSON.stringify(rows),
-    isBase64Encoded: false,
-  }
-  const { isAuthorized, context } = (await host.invoke(account.httpAuthorizer, event)).result as {
-    isAuthorized: boolean
-    context: unknown
-  }
-  if (!isAuthorized) return { statusCode: 403 }
-  const route = account.routes.get('POST /zerobus/v1/tables/{table}/insert')!
-  const { result } = await host.invoke(route, { ...event, requestContext: { authorizer: { lambda: context } } })
-  const { statusCode, body } = result as { statusCode: number; body: string }
-  return { statusCode, body: JSON.parse(body) }
+  })
+  return { statusCode: response.status, body: await response.json() }
 }
 
 /** How often each id is in the table, by a reader that is not ours. */

@@ -1,10 +1,11 @@
 import { expect, test } from '@jest/globals'
 import type { Principal } from '../../../shared/push/auth.ts'
-import type { ServerFrame } from '../../../shared/push/frames.ts'
+import { encodeBinary, type ServerFrame } from '../../../shared/push/frames.ts'
 import {
   createGatewaySessions,
   gatewayLimits,
   gatewayWindow,
+  postWindow,
   removeConnection,
 } from '../../../shared/push/gateway-session.ts'
 import { pressureOf } from '../../../shared/push/pressure.ts'
@@ -37,7 +38,8 @@ function world() {
       tables: async () => ({ tables, mayCreate: true }),
       validate: async (input) => validateRows(input),
       limits: gatewayLimits,
-      window: pressureOf(ports, gatewayWindow, 10),
+      room: pressureOf(ports, 10 * ingestBytes),
+      postUrl: 'https://http/connections',
       tell: async (_id, frame) => void told.push(frame),
     })
   }
@@ -54,6 +56,13 @@ const ingest = (from: number, to: number, session = 'a') =>
     encoding: 'none',
     rows: Buffer.from(rowsText(session, from, to)).toString(),
   })
+
+/** Of the rows of one record. */
+const ingestBytes = rowsText('a', 0, 1).length
+
+/** The same as `ingest`, as it is posted. */
+const posted = (from: number, to: number) =>
+  encodeBinary({ type: 'ingest', offset: from, count: to - from, encoding: 'none' }, rowsText('a', from, to))
 
 test('messages of one session may reach any process: each ack says how far the session is without a gap', async () => {
   const { process, connection } = world()
@@ -100,6 +109,45 @@ test('what a producer says was acknowledged elsewhere counts from then on', asyn
 
   expect(resumed).toMatchObject({ durable: 3 })
   expect(await process(3).answer(ingest(3, 4), connection('c2'))).toMatchObject({ durable: 4 })
+})
+
+test('frames of a session may be posted beside those on its socket, and their answer is the same ack', async () => {
+  const { process, connection } = world()
+  const opened = await process(1).answer(open(), connection('c1='))
+
+  const [later, earlier] = [
+    await process(2).answerPosted(posted(3, 5), { id: 'c1=', principal: producer }),
+    await process(3).answer(ingest(0, 3), connection('c1=')),
+  ]
+
+  expect(opened).toMatchObject({ post: { url: 'https://http/connections/c1%3D/frames', window: postWindow } })
+  expect(later).toMatchObject({ type: 'ack', durable: 0, window: { records: expect.any(Number) } })
+  expect(earlier).toMatchObject({ type: 'ack', durable: 5 })
+})
+
+test.each([
+  ['a connection that has ended', 'c2', producer, 'push.unreachable', true],
+  ['a connection of somebody else', 'c1', { ...producer, subject: 'token:b' }, 'push.unreachable', true],
+  ['a table that the token may not write by now', 'c1', { ...producer, grants: [] }, 'push.not_permitted', false],
+  ['a token that has ended', 'c1', { ...producer, expiresAtMs: 0 }, 'push.unauthenticated', false],
+])('nothing is taken from a post to %s', async (_name, id, principal: Principal, code, retryable) => {
+  const { ports, process, connection } = world()
+  await process(1).answer(open(), connection('c1'))
+
+  const answer = await process(2).answerPosted(posted(0, 1), { id, principal })
+
+  expect(answer).toMatchObject({ type: 'error', code, retryable })
+  expect(await ports.queue.depth()).toMatchObject({ records: 0 })
+})
+
+test('only ingest frames of 4 MB are posted', async () => {
+  const { process, connection } = world()
+  await process(1).answer(open(), connection('c1'))
+  const to = { id: 'c1', principal: producer }
+  const ping = Buffer.concat([Buffer.from([0, 0, 0, 15]), Buffer.from('{"type":"ping"}')])
+
+  expect(await process(1).answerPosted(ping, to)).toMatchObject({ code: 'push.frame_invalid' })
+  expect(await process(1).answerPosted(new Uint8Array((4 << 20) + 1), to)).toMatchObject({ code: 'push.too_large' })
 })
 
 test('the window shrinks as the queue fills, and is whole again when it is empty', async () => {
