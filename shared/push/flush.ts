@@ -5,7 +5,7 @@ import type { StateStore } from '../state/state-store.ts'
 import { isForGood } from './dead-letters.ts'
 import { type Intervals, missingFrom, overlaps } from './intervals.ts'
 import { type OpenFilesLimits, type OpenFilesPorts, openFiles } from './open-files.ts'
-import { headerOf, type WriteThrough } from './receive.ts'
+import { headerOf, type WriteThrough, type Written } from './receive.ts'
 import { committedRanges } from './stored-sessions.ts'
 import { isRefusal } from './table-file.ts'
 import type { PushTables } from './tables.ts'
@@ -136,8 +136,8 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
     const table = await ports.tables.open(group)
     if (!table) throw new IngestError('table.missing', `the table ${group} was dropped while it had events to store`)
     const schema = await ports.tables.schemaAt(table, header.schemaVersion)
-    const file = files.holderOf(group, header) ? undefined : files.claim(table, schema, header, missing, body.length)
-    if (!file) return undefined
+    if (files.holderOf(group, header)) return undefined
+    const file = files.claim(table, schema, header, missing, body.length)
     const all = missingFrom(missing, header.from, header.to).length === 0
     const keep = missing.map(([from, to]) => [from - header.from, to - header.from] as const)
     const rows = { body, encoding: header.encoding, ...(all ? {} : { keep }) }
@@ -191,28 +191,30 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
       const known = await knownCommitted(table.name, session)
       if (overlaps(known, from, to) || files.holderOf(table.name, header)) return undefined
       const file = files.claim(table, schema, header, [[from, to]], body.length)
-      if (!file) return undefined
-      const { promise, resolve } = Promise.withResolvers<void>()
-      files.hold(file, body.length, promise)
+      const stored = Promise.withResolvers<void>()
+      files.hold(file, body.length, stored.promise)
       const giveBack = () => {
         files.unclaim(file, session, [[from, to]])
-        resolve()
+        stored.resolve()
       }
-      try {
-        const added = await files.write(file, (writer) => writer.add({ body, encoding, count: to - from, whole }))
-        if (!added.kept) giveBack()
-        return {
-          ...added,
-          stored(receipt) {
-            if (receipt !== undefined) file.receipts.add(receipt)
-            resolve()
-          },
+      const add = async (): Promise<Written | undefined> => {
+        try {
+          const added = await files.write(file, (writer) => writer.add({ body, encoding, count: to - from, whole }))
+          if (!added.kept) giveBack()
+          return {
+            ...added,
+            stored(receipt) {
+              if (receipt !== undefined) file.receipts.add(receipt)
+              stored.resolve()
+            },
+          }
+        } catch (error) {
+          giveBack()
+          if (isRefusal(error) || !(error instanceof IngestError)) throw error
+          return undefined
         }
-      } catch (error) {
-        giveBack()
-        if (isRefusal(error) || !(error instanceof IngestError)) throw error
-        return undefined
       }
+      return { written: add() }
     },
 
     async finish(which) {

@@ -132,21 +132,16 @@ export function openFiles(ports: OpenFilesPorts, limits: OpenFilesLimits) {
     },
 
     /** Takes these offsets of a batch for a file. Nothing is awaited. */
-    claim(
-      table: PushTable,
-      schema: TableSchema,
-      header: BatchHeader,
-      offsets: Intervals,
-      bytes: number,
-    ): OpenFile | undefined {
+    claim(table: PushTable, schema: TableSchema, header: BatchHeader, offsets: Intervals, bytes: number): OpenFile {
       const { session, options } = header
       const kind = `${table.name}#${schema.version}#${options}`
       const lane = laneFor(kind, session)
       const before = open.get(`${kind}#${lane}`)
-      const file = before ?? openIn(lane, kind, table, schema, options)
+      // Rows of a session stand in a file in the order of their offsets: a batch that comes late begins another file.
+      const isLate = (before?.ranges.get(session)?.at(-1)?.[1] ?? 0) > header.from
+      if (before && isLate) retire(before)
+      const file = before && !isLate ? before : openIn(lane, kind, table, schema, options)
       const ranges = file.ranges.get(session) ?? []
-      // Rows of a session stand in a file in the order of their offsets.
-      if ((ranges.at(-1)?.[1] ?? 0) > header.from) return undefined
       file.ranges.set(
         session,
         offsets.reduce<Intervals>((set, [from, to]) => addRange(set, from, to), ranges),

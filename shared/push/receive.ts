@@ -55,13 +55,16 @@ export interface Written extends Validation {
   stored(receipt?: string): void
 }
 
-/** With `whole` nothing of the batch is kept unless all of it fits. Undefined: the batch has to go the long way. */
+/**
+ * With `whole` nothing of the batch is kept unless all of it fits. The batch has its place in a file when this resolves; the
+ * promise inside is the end of writing it. Undefined: the batch has to go the long way.
+ */
 export type WriteThrough = (
   table: PushTable,
   schema: TableSchema,
   header: BatchHeader,
   batch: { body: Uint8Array; whole: boolean },
-) => Promise<Written | undefined>
+) => Promise<{ written: Promise<Written | undefined> } | undefined>
 
 export interface ReceivePorts {
   queue: Pick<Queue, 'send'>
@@ -74,26 +77,40 @@ export interface ReceivePorts {
 }
 
 /**
- * The place of a batch in its session. Batches are validated beside each other, on several threads; into the queue they go one
- * after the other, so that rows stand in the table in the order they were sent.
+ * The place of a batch in its session. Batches are checked and written beside each other, on several threads; they begin and
+ * go into the queue one after the other, so that rows stand in the table in the order they were sent.
  */
 export interface Turn {
+  /** Resolves when the batch before has its place in a file, or needs none. */
+  toBegin: Promise<void>
+  begun(): void
   /** Resolves when the batch before has been handed to the queue, or has failed. */
-  wait: Promise<void>
-  /** Lets the next batch go. */
+  toSend: Promise<void>
+  /** Lets the next batch go, wherever it waits. */
   pass(): void
 }
 
-const alwaysMyTurn: Turn = { wait: Promise.resolve(), pass() {} }
+const alwaysMyTurn: Turn = { toBegin: Promise.resolve(), begun() {}, toSend: Promise.resolve(), pass() {} }
 
 /** Gives out the turns of one session, in the order they are asked for. */
 export function turns(): () => Turn {
-  let last: Promise<void> = Promise.resolve()
+  let lastBegun: Promise<void> = Promise.resolve()
+  let lastSent: Promise<void> = Promise.resolve()
   return () => {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const wait = last
-    last = promise
-    return { wait, pass: resolve }
+    const begun = Promise.withResolvers<void>()
+    const sent = Promise.withResolvers<void>()
+    const [toBegin, toSend] = [lastBegun, lastSent]
+    lastBegun = begun.promise
+    lastSent = sent.promise
+    return {
+      toBegin,
+      begun: begun.resolve,
+      toSend,
+      pass() {
+        begun.resolve()
+        sent.resolve()
+      },
+    }
   }
 }
 
@@ -133,12 +150,15 @@ export async function receive(
 }
 
 async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: ReceivePorts, turn: Turn): Promise<Receipt> {
+  await turn.toBegin
   const schema = await ports.tables.schemaAt(table, batch.schemaVersion ?? table.newest.version)
   const evolves = mayEvolve(table, batch)
   const options = optionsFor(table.policy, ports.limits, evolves)
   const header = headerFor(batch, schema.version, JSON.stringify(options), ports.clock.now())
   const whole = table.policy.onReject === 'batch' || evolves
-  const written = await ports.through?.write(table, schema, header, { body: batch.body, whole })
+  const writing = await ports.through?.write(table, schema, header, { body: batch.body, whole })
+  turn.begun()
+  const written = await writing?.written
   try {
     const validation =
       written ??
@@ -166,7 +186,7 @@ async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: Receiv
       )
     const receipt = receiptOf(table.policy, batch, schema.version, validation.rejections)
     const record = queueRecord(table.name, header, batch, receipt)
-    await turn.wait
+    await turn.toSend
     const sent = written?.kept ? ports.through!.send([record]) : ports.queue.send([record])
     turn.pass()
     const [place] = (await sent) ?? []

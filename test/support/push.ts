@@ -9,7 +9,7 @@ import { isForGood, keepDeadLetter } from '../../shared/push/dead-letters.ts'
 import { createFlusher, defaultFlushLimits, VISIBILITY_MS } from '../../shared/push/flush.ts'
 import type { Intervals } from '../../shared/push/intervals.ts'
 import { defaultLimits } from '../../shared/push/payload.ts'
-import type { IngestBatch, Receipt, ReceivePorts } from '../../shared/push/receive.ts'
+import type { IngestBatch, Receipt, ReceivePorts, Turn } from '../../shared/push/receive.ts'
 import { receive } from '../../shared/push/receive.ts'
 import { tableFile } from '../../shared/push/table-file.ts'
 import { createPushTables, type DeclaredTable, defaultPolicy } from '../../shared/push/tables.ts'
@@ -80,9 +80,9 @@ export function pushProcess(
     tables,
     flusher,
 
-    async receive(batch: IngestBatch, table = CLICKS): Promise<Receipt> {
+    async receive(batch: IngestBatch, table = CLICKS, turn?: Turn): Promise<Receipt> {
       const opened = (await tables.open(table))!
-      return receive(opened, batch, receivePorts)
+      return receive(opened, batch, receivePorts, turn)
     },
 
     /** Everything that can be received now into one file a table, and these into one version. */

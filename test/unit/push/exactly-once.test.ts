@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { turns } from '../../../shared/push/receive.ts'
 import { committedRanges } from '../../../shared/push/stored-sessions.ts'
 import { memoryQueue } from '../../../shared/queue/memory.ts'
 import { memoryState } from '../../../shared/state/memory.ts'
@@ -8,7 +9,7 @@ import { crashAt, everyCrashPoint } from '../../support/crash.ts'
 import { faultyQueue } from '../../support/faulty-queue.ts'
 import { faultyState } from '../../support/faulty-state.ts'
 import { faultyStorage } from '../../support/faulty-storage.ts'
-import { batchOf, CLICKS, handClock, type PushPorts, pushProcess, rowsOf } from '../../support/push.ts'
+import { batchOf, CLICKS, filesOf, handClock, type PushPorts, pushProcess, rowsOf } from '../../support/push.ts'
 
 const runs = process.env.SOAK ? 2000 : 25
 
@@ -166,3 +167,33 @@ test('two servers that flush and commit the same records at the same time leave 
   expect(results.some(({ status }) => status === 'fulfilled')).toBe(true)
   expect(await ids(ports)).toEqual(wanted({ a: 20 }))
 })
+
+test.each([{ through: false }, { through: true }])(
+  'a batch that comes after a later one of its session is committed with it, not only when its visibility is over %j',
+  async (how) => {
+    const ports = world()
+    const server = pushProcess(ports, 1, how)
+    await server.receive(batchOf('a', 3, 6))
+    if (!how.through) await server.flusher.take(await ports.queue.receive(everything))
+    await server.receive(batchOf('a', 0, 3))
+    await server.flushAndCommit()
+
+    expect(await ids(ports)).toEqual(wanted({ a: 6 }))
+  },
+)
+
+test('a batch whose table was opened sooner than that of the batch before is written after it', async () => {
+  const ports = world()
+  const server = pushProcess(ports, 1, { through: true })
+  const nextTurn = turns()
+  const [first, second] = [nextTurn(), nextTurn()]
+  const later = server.receive(batchOf('a', 2, 4), CLICKS, second)
+  await settled()
+  await Promise.all([later, server.receive(batchOf('a', 0, 2), CLICKS, first)])
+  await server.flushAndCommit()
+
+  expect(await filesOf(ports.storage)).toEqual([[0, 1, 2, 3].map((n) => ({ id: `a:${n}`, n: BigInt(n) }))])
+})
+
+const everything = { maxBytes: 1 << 30, maxRecords: 10_000, visibilityMs: 60_000 }
+const settled = () => new Promise((resolve) => setTimeout(resolve, 20))
