@@ -101,6 +101,8 @@ export interface Selection {
   parallelism: number
   /** Name of the pipeline: for slots, publications, application names. */
   owner: string
+  /** Tables of the pipeline that are read by change capture, this one too: where a source has one log, one read serves them all. */
+  captured?: readonly { schema: string; name: string }[]
   /** `slot_config` of the pipeline: a publication and slot of the user's own, instead of ones that are made for it. */
   slotConfig?: { publicationName?: string; slotName?: string }
   /** Rows are only added to the table (`APPEND_ONLY`): one that is told twice stands there twice. */

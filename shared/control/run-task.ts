@@ -43,7 +43,7 @@ export async function runTask(
   await using ports = runPorts(project)
 
   await withConnection(project, connection, signal, async (connector, context) => {
-    const open = streamOpener(connector, context, keeperOf(project, pipeline), settings)
+    const open = streamOpener(connector, context, keeperOf(project, pipeline), [...tables.values()], settings)
     const runOne = async ({ stream, table, fullRefresh }: StreamPlan) => {
       const ours = `${execution}/${stream}/`
       const earlier = before.get(stream)

@@ -73,7 +73,7 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
       tables,
       notes: plan.notes,
       changes: plan.changes,
-      open: streamOpener(connector, context, keeperOf(project, pipeline), settings),
+      open: streamOpener(connector, context, keeperOf(project, pipeline), tables, settings),
       fullRefresh,
       cause,
       settings,
@@ -96,12 +96,7 @@ export async function planAndRelease(
   context: unknown,
 ): Promise<TablePlan> {
   const plan = await knownPlan(project, pipeline, connector, context)
-  const captured = plan.tables.filter((table) => table.mode === 'cdc')
-  await connector.release?.(
-    context,
-    keeperOf(project, pipeline),
-    captured.map((table) => table.source),
-  )
+  await connector.release?.(context, keeperOf(project, pipeline), capturedOf(plan.tables))
   return plan
 }
 
@@ -154,9 +149,22 @@ export const settingsOf = (spec: PipelineSpec): SyncSettings => ({
 
 /** Opens the source's stream of a table, as the pipeline chose it. */
 export const streamOpener =
-  (connector: Connector, context: unknown, owner: string, { pieces }: SyncSettings): PipelineUpdate['open'] =>
+  (
+    connector: Connector,
+    context: unknown,
+    owner: string,
+    tables: readonly ResolvedTable[],
+    { pieces }: SyncSettings,
+  ): PipelineUpdate['open'] =>
   (table, notice) =>
-    connector.open(context, table.source, selectionOf(table, { owner, parallelism: pieces, notice }))
+    connector.open(
+      context,
+      table.source,
+      selectionOf(table, { owner, parallelism: pieces, captured: capturedOf(tables), notice }),
+    )
+
+const capturedOf = (tables: readonly ResolvedTable[]) =>
+  tables.filter(({ mode }) => mode === 'cdc').map(({ source }) => source)
 
 /** Where rows of a table that do not fit are set aside. */
 export const quarantineOf =

@@ -5,7 +5,7 @@ import type { TableSnapshot } from '../delta/table.ts'
 import { type Load, type Piece, savePiece } from '../state/streams.ts'
 import { noCheckpoint, STAGED } from './follow-changes.ts'
 import type { Settled } from './load-plan.ts'
-import { mergesByKey, overdue, quarantine, type StreamRun, stageFor } from './stream-run.ts'
+import { copyMergesByKey, overdue, quarantine, type StreamRun, stageFor } from './stream-run.ts'
 
 /**
  * Reads the changes since a copy began into files that wait beside the copied ones, for the commit that shows both. They
@@ -21,7 +21,7 @@ export async function catchUp(
   piece: Piece,
 ): Promise<void> {
   const { task, ports } = run
-  const merges = mergesByKey(task)
+  const merges = copyMergesByKey(task)
   const folder = merges ? `${table.root}/${STAGED}` : table.root
   const stage = stageFor(run, { folder, landing: plan.landing, holds: merges ? 'changes' : 'rows' })
   const { commitBytes, commitIntervalMs } = task.settings

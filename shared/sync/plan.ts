@@ -52,7 +52,7 @@ const FEW_TABLES = 20
 /** What the connector is asked for. */
 export function selectionOf(
   table: ResolvedTable,
-  { owner, parallelism, notice }: { owner: string; parallelism: number; notice?: (message: string) => void },
+  { owner, parallelism, captured, notice }: Pick<Selection, 'owner' | 'parallelism' | 'captured' | 'notice'>,
 ): Selection {
   return {
     mode: table.mode,
@@ -65,6 +65,7 @@ export function selectionOf(
     ...(table.slotConfig && { slotConfig: table.slotConfig }),
     parallelism,
     owner,
+    ...(table.mode === 'cdc' && captured && { captured }),
     ...(notice && { notice }),
   }
 }

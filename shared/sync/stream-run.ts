@@ -87,6 +87,13 @@ export function mergesByKey({ table }: StreamTask): boolean {
   return table.scdType !== 'APPEND_ONLY' && table.key.length > 0
 }
 
+/**
+ * Changes since a copy began are laid on it by key. With change capture a row that was written meanwhile is in both, and
+ * a table that is only added to would show it twice.
+ */
+export const copyMergesByKey = (task: StreamTask): boolean =>
+  mergesByKey(task) || (task.table.mode === 'cdc' && task.table.key.length > 0)
+
 /** The table keeps every version of a row. */
 export const keepsHistory = (task: StreamTask): boolean => mergesByKey(task) && task.table.scdType === 'SCD_TYPE_2'
 
@@ -96,7 +103,7 @@ export function mergeSpec({ table, pipeline, stream }: StreamTask): MergeSpec {
   return {
     mode: scdType === 'SCD_TYPE_2' ? scdType : 'SCD_TYPE_1',
     keys: key,
-    sequenceBy,
+    sequenceBy: scdType === 'APPEND_ONLY' ? [] : sequenceBy,
     letThrough: `lakeflow run ${pipeline} --full-refresh=${stream}`,
     ...(maxShrink !== undefined && { maxShrink }),
   }

@@ -8,7 +8,7 @@ import { forgetLoad, type Load, type Piece, readStaged } from '../state/streams.
 import { merged } from './follow-changes.ts'
 import { historyChange, requireMostRows } from './load-history.ts'
 import { type LoadPlan, loadMetadata, type Settled } from './load-plan.ts'
-import { commitStream, keepsHistory, mergesByKey, readingOf, type StreamRun } from './stream-run.ts'
+import { commitStream, copyMergesByKey, keepsHistory, readingOf, type StreamRun } from './stream-run.ts'
 import { keyIsUnproven, requireUniqueKey } from './unique-key.ts'
 
 /** A finished copy: the pieces with the source's rows, and the one with the changes since it began, where there are any. */
@@ -24,8 +24,8 @@ export async function swapIn(run: StreamRun, load: Load, plan: Settled, pieces: 
   const since = pieces.changes ? await readStaged(ports.state, task, load, [pieces.changes]) : []
   const table = await log.read()
   const { root } = table
-  const appended = mergesByKey(task) ? [] : (since as AddFile[])
-  const laid = mergesByKey(task) ? (since as StagedFile[]) : []
+  const appended = copyMergesByKey(task) ? [] : (since as AddFile[])
+  const laid = copyMergesByKey(task) ? (since as StagedFile[]) : []
   await requireFiles(run, table, [...copied, ...appended], laid)
   if (keyIsUnproven(task.table))
     await requireUniqueKey(task.table, copied, { root, schema: plan.landing.schema }, ports)

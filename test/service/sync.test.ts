@@ -18,8 +18,9 @@ afterEach(async () => {
 })
 
 /**
- * Four tables, one of each way of reading: events are only added and are found by their number, accounts are written
- * again and found by their time, prices are read whole, stock is followed in the server's log, deletes included.
+ * Tables of each way of reading: events are only added and are found by their number, accounts are written again and found
+ * by their time, prices are read whole, stock is followed in the server's log, deletes included, and so are moves, which
+ * are only added, and shelves, which seldom change: one read of the log serves the three.
  */
 async function shop(rows: number): Promise<SourceSync> {
   await database.query(`
@@ -30,6 +31,9 @@ async function shop(rows: number): Promise<SourceSync> {
     insert into accounts (id, name, balance, tags) select n, 'account ' || n, n / 3.0, array['a' || n, null] from generate_series(1, ${rows / 10}) n;
     create table stock (sku text, place int, amount int, note text, primary key (sku, place));
     insert into stock select 'sku' || n % 50, n / 50, n, repeat('note ', n % 700) from generate_series(1, 2000) n;
+    create table moves (id bigserial primary key, sku text, amount int);
+    create table shelves (place int primary key, note text);
+    insert into shelves select n, 'shelf ' || n from generate_series(1, 40) n;
     insert into prices select 'sku' || n, n / 7.0, date '2020-01-01' + n from generate_series(1, 500) n;
     analyze`)
   const table = (source_table: string, table_configuration: object) => ({
@@ -43,8 +47,10 @@ async function shop(rows: number): Promise<SourceSync> {
       table('accounts', { scd_type: 'SCD_TYPE_1', query_based_connector_config: { cursor_columns: ['changed'] } }),
       table('prices', { scd_type: 'SCD_TYPE_1' }),
       table('stock', { scd_type: 'SCD_TYPE_1' }),
+      table('moves', { scd_type: 'APPEND_ONLY' }),
+      table('shelves', { scd_type: 'SCD_TYPE_1' }),
     ],
-    modes: { prices: 'snapshot', stock: 'cdc' },
+    modes: { prices: 'snapshot', stock: 'cdc', moves: 'cdc', shelves: 'cdc' },
   }
 }
 
@@ -57,6 +63,8 @@ const change = (random: () => number) =>
     update stock set amount = amount + 1 where place = ${Math.floor(random() * 40)};
     delete from stock where sku = 'sku${Math.floor(random() * 50)}' and place = ${Math.floor(random() * 40)};
     insert into stock values ('new', ${Math.floor(random() * 1e9)}, 1, 'n') on conflict do nothing;
+    insert into moves (sku, amount) select 'sku' || n, n from generate_series(1, ${Math.floor(random() * 9)}) n;
+    update shelves set note = 'again' where place = ${Math.floor(random() * 4000)};
     update prices set price = ${random()} where sku = 'sku${Math.floor(random() * 500)}';
     commit`)
 
@@ -139,7 +147,7 @@ test('after random batches with syncs at the same time, tables equal their sourc
   let runs = 0
   const syncs = (async () => {
     for (; writing; runs++)
-      expect((await runSync(sync)).streams.map(({ error }) => error)).toEqual(Array(4).fill(undefined))
+      expect((await runSync(sync)).streams.map(({ error }) => error)).toEqual(Array(6).fill(undefined))
   })()
   // A sync that fails ends the writing as well.
   syncs.catch(() => (runs = Infinity))
@@ -182,6 +190,6 @@ test('killed at random moments, no row is lost and none is there twice', async (
   }
   const run = await runSync(sync)
 
-  expect(run.streams.map(({ error }) => error)).toEqual(Array(4).fill(undefined))
+  expect(run.streams.map(({ error }) => error)).toEqual(Array(6).fill(undefined))
   expect(await differences(sync)).toEqual([])
 }, 3_600_000)

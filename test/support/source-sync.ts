@@ -67,13 +67,15 @@ async function open({ type = 'postgres', config, folder, objects, modes = {} }: 
 
 /** One run of the pipeline. A process that was killed is known to be dead, so nobody waits for its lease. */
 export function runSync(sync: SourceSync, more: Partial<PipelineUpdate> = {}): Promise<Run> {
-  return withSync(sync, ({ connector, context, signal, tables, storage, state, engine }) =>
-    runPipeline(
+  return withSync(sync, ({ connector, context, signal, tables, storage, state, engine }) => {
+    const captured = tables.filter(({ mode }) => mode === 'cdc').map(({ source }) => source)
+    return runPipeline(
       {
         pipeline: 'shop',
         connection: 'shop',
         tables,
-        open: (table, notice) => connector.open(context, table.source, selectionOf(table, { ...RUN, notice })),
+        open: (table, notice) =>
+          connector.open(context, table.source, selectionOf(table, { ...RUN, captured, notice })),
         fullRefresh: 'none',
         cause: 'USER_ACTION',
         signal,
@@ -81,8 +83,8 @@ export function runSync(sync: SourceSync, more: Partial<PipelineUpdate> = {}): P
       },
       { storage, state, clock: systemClock, random: systemRandom, engine: async () => engine },
       { holder: { owner: `${process.pid}/${systemRandom.uuid()}`, who: `process ${process.pid}` }, isDead },
-    ),
-  )
+    )
+  })
 }
 
 function isDead({ owner }: { owner: string }): boolean {

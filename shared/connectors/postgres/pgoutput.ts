@@ -12,37 +12,57 @@ export interface LogRelation {
 }
 
 /**
- * A message of the plug-in pgoutput, version 1 of its protocol (PostgreSQL documentation, "Logical Replication Message
- * Formats"). `old`: the row before; with `keyOnly` just the columns of its replica identity.
+ * A message of the plug-in pgoutput about a table, version 1 of its protocol (PostgreSQL documentation, "Logical
+ * Replication Message Formats"). `old`: the row before; with `keyOnly` just the columns of its replica identity.
  */
-export type LogMessage =
-  /** `place`: of the transaction's commit. */
-  | { kind: 'begin'; place: Lsn }
-  | { kind: 'commit'; end: Lsn }
+export type TableMessage =
   | { kind: 'relation'; relation: LogRelation }
-  | { kind: 'insert'; relation: number; row: Tuple }
-  | { kind: 'update'; relation: number; row: Tuple; old?: Tuple; keyOnly: boolean }
-  | { kind: 'delete'; relation: number; old: Tuple; keyOnly: boolean }
+  | { kind: 'insert'; row: Tuple }
+  | { kind: 'update'; row: Tuple; old?: Tuple; keyOnly: boolean }
+  | { kind: 'delete'; old: Tuple; keyOnly: boolean }
   | { kind: 'truncate'; relations: number[] }
-  | { kind: 'other' }
 
-const other: LogMessage = { kind: 'other' }
+const kinds: Record<string, TableMessage['kind'] | 'begin' | 'commit'> = {
+  B: 'begin',
+  C: 'commit',
+  R: 'relation',
+  I: 'insert',
+  U: 'update',
+  D: 'delete',
+  T: 'truncate',
+}
+const kindByByte = Array.from({ length: 256 }, (_, byte) => kinds[String.fromCharCode(byte)] ?? 'other')
 
-/**
- * Reads one message. Rows of other relations than `wanted` are not taken apart: one slot carries the changes of many
- * tables, and each of their streams looks for its own.
- *
- * @throws IngestError `source.protocol_violation` (report)
- */
-export function readMessage(bytes: Buffer, wanted: number): LogMessage {
+export const messageKind = (bytes: Buffer) => kindByByte[bytes[0]!]!
+
+/** Of the transaction's commit. */
+export const placeOfBegin = (bytes: Buffer): Lsn => lsnAt(bytes, 1)
+
+/** Behind the commit: after flags and its own place. */
+export const placeOfCommit = (bytes: Buffer): Lsn => lsnAt(bytes, 10)
+
+/** The tables that a message is about, and the name where it tells it. */
+export function relationsOf(
+  bytes: Buffer,
+  kind: TableMessage['kind'],
+): { oid: number; named?: { schema: string; name: string } }[] {
+  if (kind === 'truncate') {
+    const { relations } = readMessage(bytes) as Extract<TableMessage, { kind: 'truncate' }>
+    return relations.map((oid) => ({ oid }))
+  }
+  const oid = bytes.readUInt32BE(1)
+  if (kind !== 'relation') return [{ oid }]
+  const { relation } = readMessage(bytes) as Extract<TableMessage, { kind: 'relation' }>
+  return [{ oid, named: relation }]
+}
+
+/** @throws IngestError `source.protocol_violation` (report) */
+export function readMessage(bytes: Buffer): TableMessage {
   const reader = new Reader(bytes)
-  switch (String.fromCharCode(reader.byte())) {
-    case 'B':
-      return { kind: 'begin', place: lsnAt(bytes, 1) }
-    case 'C':
-      // Flags, the commit's own place, the place behind it.
-      return { kind: 'commit', end: lsnAt(bytes, 10) }
-    case 'R': {
+  reader.byte()
+  const kind = messageKind(bytes)
+  switch (kind) {
+    case 'relation': {
       const relation = { oid: reader.int32(), schema: reader.text(), name: reader.text() }
       reader.byte()
       const columns = Array.from({ length: reader.int16() }, () => ({
@@ -51,36 +71,31 @@ export function readMessage(bytes: Buffer, wanted: number): LogMessage {
         typeOid: reader.int32(),
         typmod: reader.signed(),
       }))
-      return { kind: 'relation', relation: { ...relation, columns } }
+      return { kind, relation: { ...relation, columns } }
     }
-    case 'I': {
-      const relation = reader.int32()
-      if (relation !== wanted) return other
-      reader.byte()
-      return { kind: 'insert', relation, row: reader.tuple() }
-    }
-    case 'U': {
-      const relation = reader.int32()
-      if (relation !== wanted) return other
+    case 'insert':
+      reader.skip(5)
+      return { kind, row: reader.tuple() }
+    case 'update': {
+      reader.skip(4)
       const marker = String.fromCharCode(reader.byte())
-      if (marker === 'N') return { kind: 'update', relation, row: reader.tuple(), keyOnly: false }
+      if (marker === 'N') return { kind, row: reader.tuple(), keyOnly: false }
       const old = reader.tuple()
       reader.byte()
-      return { kind: 'update', relation, row: reader.tuple(), old, keyOnly: marker === 'K' }
+      return { kind, row: reader.tuple(), old, keyOnly: marker === 'K' }
     }
-    case 'D': {
-      const relation = reader.int32()
-      if (relation !== wanted) return other
+    case 'delete': {
+      reader.skip(4)
       const keyOnly = String.fromCharCode(reader.byte()) === 'K'
-      return { kind: 'delete', relation, old: reader.tuple(), keyOnly }
+      return { kind, old: reader.tuple(), keyOnly }
     }
-    case 'T': {
+    case 'truncate': {
       const count = reader.int32()
       reader.byte()
-      return { kind: 'truncate', relations: Array.from({ length: count }, () => reader.int32()) }
+      return { kind, relations: Array.from({ length: count }, () => reader.int32()) }
     }
     default:
-      return other
+      throw new IngestError('source.protocol_violation', `a message of the kind ${kind} is about no table`)
   }
 }
 
@@ -94,6 +109,10 @@ class Reader {
 
   byte(): number {
     return this.#bytes[this.#at++]!
+  }
+
+  skip(bytes: number): void {
+    this.#at += bytes
   }
 
   int16(): number {

@@ -7,7 +7,7 @@ import { config, type PostgresConfig } from './config.ts'
 import { discover } from './discover.ts'
 import { openWork } from './finished.ts'
 import { Sessions } from './session.ts'
-import { slotOf } from './slot.ts'
+import { closeSlots, slotOf } from './slot.ts'
 import { openSource } from './source.ts'
 import { sqlSource } from './sql-source.ts'
 
@@ -24,13 +24,16 @@ export const postgres: Connector<PostgresConfig, Sessions> = {
     changes: 'write-ahead log, decoded by `pgoutput`; or rows whose cursor columns grew',
     deletes: 'in the log; by `deletion_condition` or a sweep of keys',
     historyLoss: 'slot gone, lost or moved: `source.position_lost`, the table is copied again',
-    limits: 'one publication and slot a pipeline; `parallelism` readers a table',
+    limits: 'one publication and slot a pipeline, read once for all its tables; `parallelism` readers a table',
     tested: 'a real server of version 18; 13 to 17 by their documentation',
   },
   config,
   // Connections are opened when they are needed: a wrong password is the first query's error.
   connect: async (config, run) => new Sessions(config, run),
-  close: (sessions) => sessions.close(),
+  async close(sessions) {
+    await closeSlots(sessions)
+    await sessions.close()
+  },
   check,
   discover,
   async open(sessions, table, selection) {

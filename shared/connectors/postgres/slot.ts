@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Selection } from '../../connector/connector.ts'
+import type { SharedLog } from '../../connector/sql/shared-log.ts'
 import { IngestError } from '../../core/errors.ts'
 import { dialect, relation as quoted } from './dialect.ts'
 import type { Relation } from './discover.ts'
 import { type Lsn, lsnOf } from './lsn.ts'
 import type { Sessions } from './session.ts'
+import { slotLog } from './table-log.ts'
 import { writersOf } from './writers.ts'
 
 export interface SlotStatus {
@@ -33,6 +35,8 @@ export class Slot {
   readonly publication: string
   /** Made by us, so ours to change and to drop. */
   readonly #ours: boolean
+  /** What the slot tells, read once for all tables. */
+  readonly log: SharedLog
   readonly #sessions: Sessions
   readonly #committed = new Map<number, Lsn>()
   #turn: Promise<void> = Promise.resolve()
@@ -44,6 +48,7 @@ export class Slot {
     this.#ours = config?.slotName === undefined && config?.publicationName === undefined
     this.name = config?.slotName ?? own
     this.publication = config?.publicationName ?? own
+    this.log = slotLog(sessions, this)
   }
 
   /** Waits for the turn; the returned function gives it back. */
@@ -263,4 +268,9 @@ export function slotOf(sessions: Sessions, owner: string, config: Selection['slo
   const slot = known.get(id) ?? new Slot(sessions, owner, config)
   known.set(id, slot)
   return slot
+}
+
+/** Ends what reads in this connection. */
+export async function closeSlots(sessions: Sessions): Promise<void> {
+  await Promise.all([...(slots.get(sessions)?.values() ?? [])].map((slot) => slot.log.close()))
 }

@@ -81,6 +81,29 @@ test('a copy again of a table that is only added to takes the rows since it bega
   expect((await pairs(world, orders)).filter(([id]) => id === 7)).toEqual([[7, 'seven']])
 })
 
+test('a captured table that is only added to has a row once that was written while it was copied', async () => {
+  const { world, table, orders } = await copied({ mode: 'cdc', scdType: 'APPEND_ONLY' })
+  // The last piece is read after it: the row is in the copy and in the log.
+  let messages = 0
+  world.source.beforeMessage = () => {
+    if (++messages === 2) table.history.push([7, 8, 9, 10, 11, 12].map((id) => upsert({ id, name: 'meanwhile' })))
+  }
+
+  const run = await runShop(world, [orders], again)
+  table.history.push([upsert({ id: 7, name: 'later' })])
+  await runShop(world, [orders])
+
+  expect(run.streams).toMatchObject([{ state: 'COMPLETED' }])
+  const rows = await pairs(world, orders)
+  expect(rows.filter(([, name]) => name === 'meanwhile').map(([id]) => id)).toEqual([7, 8, 9, 10, 11, 12])
+  expect(
+    rows
+      .filter(([id]) => id === 7)
+      .map(([, name]) => name)
+      .sort(),
+  ).toEqual(['later', 'meanwhile'])
+})
+
 test('a history takes what was deleted and comes again while it is copied', async () => {
   const { world, table, orders } = await copied({ scdType: 'SCD_TYPE_2' })
   table.history.push([remove({ id: 3 })])
