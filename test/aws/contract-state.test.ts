@@ -5,19 +5,6 @@ import { dynamoState } from '../../shared/state/dynamodb.ts'
 import { stateContract } from '../contract/state.contract.ts'
 
 const client = new DynamoDBClient({})
-// moto looks at conditions and writes without a lock, and rolls a transaction back by restoring whole tables. DynamoDB is
-// serializable, so its stand-in gets one write at a time; the calls of the adapter stay concurrent.
-let turn: Promise<unknown> = Promise.resolve()
-client.middlewareStack.add(
-  (next, { commandName }) =>
-    (args) => {
-      if (commandName === 'GetItemCommand' || commandName === 'QueryCommand') return next(args)
-      const mine = turn.then(() => next(args))
-      turn = mine.catch(() => {})
-      return mine
-    },
-  { step: 'deserialize' },
-)
 const table = `state-${randomUUID()}`
 beforeAll(async () => {
   await client.send(

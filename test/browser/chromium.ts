@@ -1,9 +1,10 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { installPackages } from '../support/debian.ts'
 
 /** One page of a real Chromium without a window. */
 export interface ChromiumPage {
@@ -63,21 +64,10 @@ interface Evaluated {
 function findChromium(): string {
   const found = installed()
   if (found) return found
-  try {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    execFileSync('apt-get', ['update'], { stdio: 'ignore', env })
-    execFileSync('apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], { stdio: 'ignore', env })
-  } catch (cause) {
-    throw new Error(
-      'there is no Chromium, and apt-get could not install one; install it, or set CHROMIUM to its path',
-      {
-        cause,
-      },
-    )
-  }
+  installPackages('chromium')
   const fresh = installed()
   if (fresh) return fresh
-  throw new Error('apt-get installed chromium, but it is not in PATH; set CHROMIUM to its path')
+  throw new Error('chromium was installed, but it is not in PATH; set CHROMIUM to its path')
 }
 
 function installed(): string | undefined {

