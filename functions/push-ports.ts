@@ -1,7 +1,6 @@
 import { declaredTables } from '../shared/control/push-settings.ts'
-import { storedSpecText } from '../shared/control/stored-spec.ts'
+import { readStoredPush } from '../shared/control/stored-push.ts'
 import type { PushSpec } from '../shared/pipeline/push-spec.ts'
-import { readSpec } from '../shared/pipeline/read-spec.ts'
 import { createPushTables, type PushTables } from '../shared/push/tables.ts'
 import type { StateStore } from '../shared/state/state-store.ts'
 import { lakehousePorts } from './lakehouse-ports.ts'
@@ -23,17 +22,16 @@ export function pushPorts(env: PushEnv) {
 
 export type PushFunctionPorts = ReturnType<typeof pushPorts>
 
-/** The section `push` of the stored configuration, read again when it is old; `made` is made from it once a change. */
+/** What is `made` of the section `push` of the stored configuration: read again when it is old, and made again once a change. */
 export function fromPushSpec<T>(state: StateStore, make: (spec: PushSpec) => T | Promise<T>): () => Promise<T> {
-  let made: { text: string; value: Promise<T> } | undefined
+  let made: { version: number; value: Promise<T> } | undefined
   let readMs = 0
   return async () => {
     if (made && Date.now() - readMs < MAX_AGE_MS) return made.value
-    const text = (await storedSpecText(state)) ?? ''
+    const { push, version } = await readStoredPush(state)
     readMs = Date.now()
-    if (made?.text === text) return made.value
-    const spec = text === '' ? {} : (readSpec(text, 'lakeflow.yml').spec.push ?? {})
-    const fresh = { text, value: Promise.resolve(make(spec)) }
+    if (made?.version === version) return made.value
+    const fresh = { version, value: Promise.resolve(make(push)) }
     made = fresh
     // What failed to be made is tried again by the next event.
     fresh.value.catch(() => {

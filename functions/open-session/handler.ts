@@ -1,4 +1,4 @@
-import { SUBPROTOCOL } from '../../shared/push/frames.ts'
+import { SUBPROTOCOL } from '../../shared/push/bearer.ts'
 import { observed } from '../observed.ts'
 
 /** A producer connects, authorized. A browser goes on only when its subprotocol is chosen. */

@@ -89,7 +89,10 @@ export class Lambda extends Construct {
         target: 'node24',
         minify: true,
         sourceMap: true,
+        // Node reads the map with the bundle: without the sources it is a fifth, and still names file and line.
+        sourcesContent: false,
         mainFields: ['module', 'main'],
+        esbuildArgs: { '--alias:@aws-sdk/credential-provider-node': join(root, 'infra/lambda-credentials.ts') },
         externalModules: ['@duckdb/*', 'pg-native', 'bufferutil', 'utf-8-validate', ...(props.external ?? [])],
         // CommonJS packages inside an ESM bundle still ask for require.
         banner: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);",

@@ -1,6 +1,7 @@
 import { IngestError } from '../core/errors.ts'
 import { type ReadSpec, readSpec } from '../pipeline/read-spec.ts'
 import type { StateStore } from '../state/state-store.ts'
+import { pushEntry } from './stored-push.ts'
 
 const KEY = { partition: 'spec', sort: 'lakeflow.yml' }
 
@@ -26,6 +27,6 @@ export async function storedSpecText(state: StateStore): Promise<string | undefi
  */
 export async function storeSpec(state: StateStore, text: string): Promise<ReadSpec> {
   const read = readSpec(text, FILE)
-  await state.write([{ ...KEY, value: text, expect: 'any' }])
+  await state.write([{ ...KEY, value: text, expect: 'any' }, pushEntry(read.spec.push)])
   return read
 }

@@ -1,3 +1,6 @@
+/** The WebSocket subprotocol. A bearer token travels beside it as `bearer.<base64url of the token>`. */
+export const SUBPROTOCOL = 'lakeflow.zerobus.v1'
+
 /**
  * The bearer token of a request: `Authorization: Bearer <token>`, or, since a browser cannot set that on a WebSocket, the
  * subprotocol `bearer.<base64url of the token>`. Names of headers may be in any case.

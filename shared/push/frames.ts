@@ -4,9 +4,6 @@ import { IngestError } from '../core/errors.ts'
 /** Version of the wire protocol: docs/protocol.md. It changes when a schema below does; a test holds their hash. */
 export const PROTOCOL_VERSION = 1
 
-/** The WebSocket subprotocol. A bearer token travels beside it as `bearer.<base64url of the token>`. */
-export const SUBPROTOCOL = 'lakeflow.zerobus.v1'
-
 /** Records of one ingest frame at most. */
 const MAX_COUNT = 1_000_000
 const MAX_HEADER_BYTES = 4096
