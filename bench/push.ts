@@ -1,9 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parquetReadObjects } from 'hyparquet'
+import { startReader } from './push/reader.ts'
 
 export const about =
   'push: raw MB/s acked after fsync and committed, ack and queryable latency, beside a bare ws socket'
@@ -11,6 +10,8 @@ export const about =
 /** Every figure is for the whole machine: server and producers share it. */
 export interface PushBench {
   role: 'server' | 'bare' | 'producer'
+  /** The bare socket decompresses what it gets. */
+  decompress: boolean
   folder: string
   port: number
   sessions: number
@@ -31,7 +32,8 @@ const TARGET_MBPS = 150
  * rate, or 70 % of that highest one, which gives the latencies of a working system. SECONDS is the length of each.
  *
  * A rate counts records from the first send until a reader of the log sees the last of them, so that a backlog does not pass for
- * speed.
+ * speed. The bare socket moves the same bytes as the server, compressed when they are, and never looks into them; a second one
+ * decompresses them, on its one thread.
  */
 export async function run(): Promise<Record<string, number>> {
   const cases = [
@@ -43,23 +45,44 @@ export async function run(): Promise<Record<string, number>> {
   const wanted = process.env.BENCH_CASES?.split(',')
   const metrics: Record<string, number> = {}
   for (const { name, ...shape } of cases) {
-    if (wanted && !wanted.includes(name.replace('.', '') || 'main')) continue
-    const bare = await measure({ ...shape, bare: true, rateMBps: 0, seconds: Math.min(seconds, 15) })
-    const full = await measure({ ...shape, bare: false, rateMBps: 0, seconds })
+    const title = name.replace('.', '') || 'main'
+    if (wanted && !wanted.includes(title)) continue
+    const socket = (decompress: boolean) =>
+      measure(`${title}, bare socket${decompress ? ' that decompresses' : ''}`, {
+        ...shape,
+        decompress,
+        bare: true,
+        rateMBps: 0,
+        seconds: Math.min(seconds, 15),
+      })
+    const bare = await socket(false)
+    const decompressing = shape.encoding === 'none' ? undefined : await socket(true)
+    const served = { ...shape, decompress: false, bare: false }
+    const full = await measure(`${title}, overload`, { ...served, rateMBps: 0, seconds })
     const rateMBps = Math.min(TARGET_MBPS, full.rawMBps * 0.7)
-    const steady = await measure({ ...shape, bare: false, rateMBps, seconds: Math.min(seconds, 30) })
+    const steady = await measure(`${title}, ${rateMBps.toFixed(0)} MB/s`, {
+      ...served,
+      rateMBps,
+      seconds: Math.min(seconds, 30),
+    })
     Object.assign(metrics, {
       [`${name}rawMBps`]: full.rawMBps,
       [`${name}recordsPerSecond`]: (full.rawMBps * 1e6) / EVENT_BYTES,
       [`${name}socketMBps`]: bare.rawMBps,
       [`${name}vsSocketLimit`]: full.rawMBps / bare.rawMBps,
+      ...(decompressing && {
+        [`${name}decompressingSocketMBps`]: decompressing.rawMBps,
+        [`${name}vsDecompressingSocket`]: full.rawMBps / decompressing.rawMBps,
+      }),
       [`${name}steadyMBps`]: rateMBps,
       [`${name}ackP50Ms`]: steady.ackP50Ms,
       [`${name}ackP99Ms`]: steady.ackP99Ms,
       [`${name}queryableP50Ms`]: steady.queryableP50Ms,
       [`${name}queryableP99Ms`]: steady.queryableP99Ms,
+      [`${name}queryableMaxMs`]: steady.queryableMaxMs,
       [`${name}overloadAckP99Ms`]: full.ackP99Ms,
       [`${name}overloadQueryableP99Ms`]: full.queryableP99Ms,
+      [`${name}overloadQueryableMaxMs`]: full.queryableMaxMs,
       [`${name}cpuSecondsPerGb`]: full.cpuSecondsPerGb,
       [`${name}producerCpuSecondsPerGb`]: full.producerCpuSecondsPerGb,
       [`${name}peakRssMb`]: Math.max(full.peakRssMb, steady.peakRssMb),
@@ -70,22 +93,29 @@ export async function run(): Promise<Record<string, number>> {
   return metrics
 }
 
-async function measure(options: Omit<PushBench, 'role' | 'folder' | 'port'> & { bare: boolean }) {
+async function measure(title: string, options: Omit<PushBench, 'role' | 'folder' | 'port'> & { bare: boolean }) {
   const folder = await mkdtemp(join(process.env.BENCH_FOLDER ?? process.cwd(), '.lakeflow-bench-'))
   const { bare, ...shape } = options
   const config: PushBench = { ...shape, role: bare ? 'bare' : 'server', folder, port: 0 }
   const server = child(config)
+  const timing = phases(title)
   try {
     const { port } = await said<{ port: number }>(server, 'listening')
     const reader = bare ? undefined : startReader(folder)
     const producer = child({ ...config, role: 'producer', port })
+    await said(producer, 'made')
+    timing.ended('start')
     const result = await said<ProducerResult>(producer, 'done')
+    timing.ended('load')
     producer.send('exit')
     const seenMs = (await reader?.caughtUp(result.acked)) ?? 0
+    timing.ended('until all is seen')
     const usage = said<{ cpuSeconds: number; peakRssMb: number }>(server, 'usage')
     server.send('stop')
     const { cpuSeconds, peakRssMb } = await usage
+    timing.ended('stop')
     const found = (await reader?.compare(result)) ?? { lost: 0, duplicated: 0, queryableMs: [] }
+    timing.ended('compare')
     const rawMb = (result.acked * EVENT_BYTES) / 1e6
     return {
       rawMBps: rawMb / (Math.max(result.endedMs, seenMs) / 1000 - result.startedMs / 1000),
@@ -93,6 +123,7 @@ async function measure(options: Omit<PushBench, 'role' | 'folder' | 'port'> & { 
       ackP99Ms: quantile(result.ackMs, 0.99),
       queryableP50Ms: quantile(found.queryableMs, 0.5),
       queryableP99Ms: quantile(found.queryableMs, 0.99),
+      queryableMaxMs: quantile(found.queryableMs, 1),
       cpuSecondsPerGb: cpuSeconds / (rawMb / 1000),
       producerCpuSecondsPerGb: result.cpuSeconds / (rawMb / 1000),
       peakRssMb,
@@ -100,9 +131,24 @@ async function measure(options: Omit<PushBench, 'role' | 'folder' | 'port'> & { 
       duplicated: found.duplicated,
     }
   } finally {
+    timing.end()
     if (process.env.BENCH_PROFILE) await sleep(3000)
     server.kill('SIGKILL')
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** One line on stderr: where the wall time of a measurement went. */
+function phases(title: string) {
+  const parts: string[] = []
+  let began = performance.now()
+  return {
+    ended(phase: string) {
+      const now = performance.now()
+      parts.push(`${phase} ${((now - began) / 1000).toFixed(1)} s`)
+      began = now
+    },
+    end: () => console.error(`push, ${title}: ${parts.join(', ')}`),
   }
 }
 
@@ -139,81 +185,3 @@ function said<T>(process: ChildProcess, what: string): Promise<T> {
 
 const quantile = (values: readonly number[], q: number) =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * q))] ?? Number.NaN
-
-/**
- * Polls the log and notes when each file became visible. Afterwards the ids are read from the files with hyparquet, a reader
- * of another make, and matched: the n-th time a message is in the table is the n-th time it was sent.
- */
-function startReader(folder: string) {
-  const root = join(folder, 'lake/main/bench/events')
-  const files: { path: string; rows: number; seenMs: number }[] = []
-  let rows = 0
-  let stopping = false
-  const running = poll()
-
-  async function poll() {
-    for (let version = 0; !stopping; ) {
-      const path = join(root, '_delta_log', `${String(version).padStart(20, '0')}.json`)
-      if (!existsSync(path)) {
-        await sleep(5)
-        continue
-      }
-      version++
-      const seenMs = Date.now()
-      for (const line of (await readFile(path, 'utf8')).trim().split('\n')) {
-        const { add } = JSON.parse(line) as { add?: { path: string; stats: string } }
-        if (!add) continue
-        const { numRecords } = JSON.parse(add.stats) as { numRecords: number }
-        rows += numRecords
-        files.push({ path: join(root, decodeURIComponent(add.path)), rows: numRecords, seenMs })
-      }
-    }
-  }
-
-  return {
-    /** When the last of so many rows became visible. */
-    async caughtUp(wanted: number): Promise<number> {
-      for (const started = Date.now(); rows < wanted && Date.now() - started < 120_000; ) await sleep(20)
-      stopping = true
-      await running
-      return files.at(-1)?.seenMs ?? 0
-    },
-
-    async compare({ sends, rowsPerFrame }: ProducerResult) {
-      const counts = new Map<string, number>()
-      const firsts = new Map<number, number[]>()
-      for (const { path, seenMs } of files) {
-        for (const [frame, row] of await idsOf(path)) {
-          const key = `${frame}/${row}`
-          counts.set(key, (counts.get(key) ?? 0) + 1)
-          if (row === 0) firsts.set(frame, [...(firsts.get(frame) ?? []), seenMs])
-        }
-      }
-      const wanted = Map.groupBy(sends, ({ frame }) => frame)
-      let lost = 0
-      let duplicated = 0
-      const queryableMs: number[] = []
-      for (const [frame, sent] of wanted) {
-        for (let row = 0; row < rowsPerFrame; row++) {
-          const found = counts.get(`${frame}/${row}`) ?? 0
-          lost += Math.max(0, sent.length - found)
-          duplicated += Math.max(0, found - sent.length)
-        }
-        const sentMs = sent.map((send) => send.sentMs).sort((a, b) => a - b)
-        for (const [i, seenMs] of (firsts.get(frame) ?? []).sort((a, b) => a - b).entries())
-          if (sentMs[i] !== undefined) queryableMs.push(seenMs - sentMs[i])
-      }
-      return { lost, duplicated, queryableMs }
-    },
-  }
-}
-
-async function idsOf(path: string): Promise<[number, number][]> {
-  const bytes = await readFile(path)
-  const file = {
-    byteLength: bytes.byteLength,
-    slice: (start: number, end?: number) => new Uint8Array(bytes.subarray(start, end)).buffer,
-  }
-  const rows = (await parquetReadObjects({ file, columns: ['frame', 'row'] })) as { frame: bigint; row: bigint }[]
-  return rows.map(({ frame, row }) => [Number(frame), Number(row)])
-}

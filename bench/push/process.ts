@@ -8,6 +8,7 @@ import { systemClock } from '../../shared/core/clock.ts'
 import { systemRandom } from '../../shared/core/random.ts'
 import { createAuthenticator } from '../../shared/push/auth.ts'
 import { type AckFrame, encodeBinary, type ServerFrame } from '../../shared/push/frames.ts'
+import { decompress, defaultLimits } from '../../shared/push/payload.ts'
 import { defaultPolicy } from '../../shared/push/tables.ts'
 import { diskQueue } from '../../shared/queue/disk.ts'
 import { parseTypeText } from '../../shared/schema/type-text.ts'
@@ -73,13 +74,15 @@ async function serve() {
   say('listening', { port: server.port })
 }
 
-/** The limit: the same messages through `ws`, each answered at once, and nothing done with them. */
+/** The limit: the same messages through `ws`, each answered at once, and nothing done with them, or only decompression. */
 function serveBare() {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false, maxPayload: 16 << 20 })
   server.on('connection', (socket) => {
     socket.on('message', (data: Buffer, isBinary) => {
       if (!isBinary) return socket.send(JSON.stringify({ type: 'opened', window: { bytes: 4 << 20 }, durable: 0 }))
-      const header = JSON.parse(data.toString('utf8', 4, 4 + data.readUInt32BE(0))) as { offset: number; count: number }
+      const headerEnd = 4 + data.readUInt32BE(0)
+      const header = JSON.parse(data.toString('utf8', 4, headerEnd)) as { offset: number; count: number }
+      if (config.decompress) decompress(data.subarray(headerEnd), config.encoding, defaultLimits.batchBytes)
       socket.send(JSON.stringify({ type: 'ack', durable: header.offset + header.count, committed: 0 }))
     })
   })
@@ -90,16 +93,12 @@ function serveBare() {
 /** Memory at its peak, and processor time without that of the start. */
 function usageOnStop(stop: () => Promise<unknown>) {
   const cpu = process.cpuUsage()
-  let peak = 0
-  const timer = setInterval(() => {
-    peak = Math.max(peak, process.memoryUsage().rss)
-  }, 200)
   process.on('message', (message) => {
     if (message !== 'stop') return
     void stop().then(() => {
-      clearInterval(timer)
       const { user, system } = process.cpuUsage(cpu)
-      say('usage', { cpuSeconds: (user + system) / 1e6, peakRssMb: peak / 1e6 })
+      const peakRssMb = (process.resourceUsage().maxRSS * 1024) / 1e6
+      say('usage', { cpuSeconds: (user + system) / 1e6, peakRssMb })
       setTimeout(() => process.exit(0), 100)
     })
   })
@@ -107,6 +106,7 @@ function usageOnStop(stop: () => Promise<unknown>) {
 
 async function produce(): Promise<ProducerResult> {
   const pool = messages()
+  say('made', pool.rows)
   const cpu = process.cpuUsage()
   const startedMs = Date.now()
   const endMs = startedMs + config.seconds * 1000
