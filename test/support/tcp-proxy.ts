@@ -14,6 +14,7 @@ export interface TcpProxy {
   /** Connections made so far. */
   readonly connections: number
   readonly bytesToServer: number
+  readonly bytesFromServer: number
   close(): Promise<void>
 }
 
@@ -23,6 +24,7 @@ export async function tcpProxy({ bytesPerSecond = Number.POSITIVE_INFINITY } = {
   let target = 0
   let connections = 0
   let bytesToServer = 0
+  let bytesFromServer = 0
   let frozen: { until: Promise<void>; end: () => void } | undefined
 
   /** One direction. Small buffers, so that a slow side is felt by the other at once. */
@@ -57,7 +59,13 @@ export async function tcpProxy({ bytesPerSecond = Number.POSITIVE_INFINITY } = {
         }),
       )
       .pipe(upstream)
-    upstream.pipe(passage(() => {})).pipe(client)
+    upstream
+      .pipe(
+        passage((bytes) => {
+          bytesFromServer += bytes
+        }),
+      )
+      .pipe(client)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 
@@ -87,6 +95,9 @@ export async function tcpProxy({ bytesPerSecond = Number.POSITIVE_INFINITY } = {
     },
     get bytesToServer() {
       return bytesToServer
+    },
+    get bytesFromServer() {
+      return bytesFromServer
     },
     async close() {
       for (const socket of open) socket.destroy()

@@ -26,6 +26,8 @@ export interface LogEvent {
   /** The lower 32 bits of the offset behind it; 0 for one that is in no file. */
   end: number
   body: Buffer
+  /** All of it without the checksum: what `readEvent` takes. */
+  bytes: Buffer
 }
 
 export const headerBytes = 19
@@ -37,6 +39,7 @@ export function readEvent(bytes: Buffer, tail: number): LogEvent {
     server: bytes.readUInt32LE(5),
     end: bytes.readUInt32LE(13),
     body: bytes.subarray(headerBytes, bytes.length - tail),
+    bytes: tail > 0 ? bytes.subarray(0, bytes.length - tail) : bytes,
   }
 }
 

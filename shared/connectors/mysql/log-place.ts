@@ -62,8 +62,7 @@ export class MovingPlace {
   /** Takes one more transaction in, which ends at `end`. */
   pass(name: TransactionName | undefined, end: FileOffset): void {
     if (this.#kind === 'file') this.#file = `${end.file}:${end.offset}`
-    else if (name?.kind === 'domains' && this.#kind === 'domains')
-      this.#domains.set(name.domain, `${name.domain}-${name.server}-${name.number}`)
+    else if (name?.kind === 'domains' && this.#kind === 'domains') this.#domains.set(name.domain, nameText(name))
     else if (name?.kind === 'sets' && this.#kind === 'sets') addTo(this.#sets, name)
   }
 
@@ -79,6 +78,41 @@ export class MovingPlace {
           : setsText(this.#sets)
     return { kind: this.#kind, text, ...(this.#server !== undefined && { server: this.#server }) }
   }
+}
+
+/** As a place of this transaction alone is written; empty for one without a name. */
+export function nameText(name: TransactionName | undefined): string {
+  if (!name) return ''
+  return name.kind === 'domains' ? `${name.domain}-${name.server}-${name.number}` : `${name.server}:${name.number}`
+}
+
+/** A reader at one place has everything that a reader at the other has. */
+export const contains = (place: LogPlace, other: LogPlace): boolean =>
+  place.kind === other.kind && place.server === other.server && (other.text === '' || holder(place)(other.text))
+
+/** Says whether a reader at a place has what is before another place of the same kind, or a transaction, given as text. */
+export function holder(place: LogPlace): (other: string) => boolean {
+  if (place.kind === 'file') {
+    const at = parseFileOffset(place.text)
+    return (other) => other !== '' && !isBefore(at, parseFileOffset(other))
+  }
+  if (place.kind === 'domains') {
+    const numbers = parseDomains(place.text)
+    return (other) =>
+      other !== '' && [...parseDomains(other)].every(([domain, number]) => number <= (numbers.get(domain) ?? -1n))
+  }
+  const sets = parseSets(place.text)
+  return (other) =>
+    other !== '' &&
+    [...parseSets(other)].every(([server, intervals]) =>
+      intervals.every(([from, to]) => sets.get(server)?.some(([first, last]) => first <= from && to <= last)),
+    )
+}
+
+/** `0-7-1234,1-7-88` as the last number of each domain. */
+function parseDomains(text: string): Map<string, bigint> {
+  const names = text === '' ? [] : text.split(',').map((name) => name.trim().split('-'))
+  return new Map(names.map(([domain, , number]) => [domain!, BigInt(number!)]))
 }
 
 /** `uuid:1-5:7,uuid:3` as intervals with both ends inside. Spaces and line feeds mean nothing. */

@@ -8,6 +8,7 @@ import { discover } from './discover.ts'
 import { openWork } from './finished.ts'
 import { Sessions } from './session.ts'
 import { openSource } from './source.ts'
+import { logOf } from './table-log.ts'
 
 /** MySQL and MariaDB, and what speaks their protocol. One connector: what differs is found out from the server. */
 export const mysql: Connector<MysqlConfig, Sessions> = {
@@ -23,14 +24,17 @@ export const mysql: Connector<MysqlConfig, Sessions> = {
     changes: 'binary log, read without waiting at its end; or rows whose cursor columns grew',
     deletes: 'in the log; by `deletion_condition` or a sweep of keys',
     historyLoss: 'log purged, or of another server: `source.position_lost`, the table is copied again',
-    limits: 'each captured table reads the log by itself; `parallelism` readers a table',
+    limits: 'the log is read once for all captured tables of a pipeline; `parallelism` readers a table',
     tested:
       'a real MariaDB 10.11 and a real MySQL 8.0.15; compressed transactions of MySQL by bytes made by its documentation',
   },
   config,
   // Connections are opened when they are needed: a wrong password is the first query's error.
   connect: async (config, run) => new Sessions(config, run),
-  close: (sessions) => sessions.close(),
+  async close(sessions) {
+    await logOf(sessions).close()
+    await sessions.close()
+  },
   check,
   discover,
   async open(sessions, table, selection) {

@@ -5,7 +5,14 @@ import { effectOf } from '../../../shared/connectors/mysql/ddl.ts'
 import { decimalReader } from '../../../shared/connectors/mysql/decimal.ts'
 import { jsonText } from '../../../shared/connectors/mysql/jsonb.ts'
 import { payloadEvents } from '../../../shared/connectors/mysql/log-events.ts'
-import { encodeSets, isBefore, MovingPlace } from '../../../shared/connectors/mysql/log-place.ts'
+import {
+  contains,
+  encodeSets,
+  holder,
+  isBefore,
+  type LogPlace,
+  MovingPlace,
+} from '../../../shared/connectors/mysql/log-place.ts'
 import { listOf } from '../../../shared/connectors/mysql/log-values.ts'
 
 const bytes = (hex: string) => Buffer.from(hex.replace(/\s/g, ''), 'hex')
@@ -174,4 +181,39 @@ test.each<[string, string | string[]]>([
   const effect = effectOf(sql, 'shop', captured)
 
   expect(effect.kind === 'columns' ? effect.shape.map(({ name }) => name) : effect.kind).toEqual(wanted)
+})
+
+const a = '3e11fa47-71ca-11e1-9e33-c80aa9429562'
+const b = '4e11fa47-71ca-11e1-9e33-c80aa9429562'
+
+test.each<[LogPlace['kind'], string, string, boolean]>([
+  ['file', 'binlog.000002:100', 'binlog.000002:100', true],
+  ['file', 'binlog.000002:100', 'binlog.000002:101', false],
+  ['file', 'binlog.1000000:4', 'binlog.999999:700', true],
+  ['domains', '0-1-10,1-1-5', '0-2-9', true],
+  ['domains', '0-1-10,1-1-5', '0-1-10,1-1-5', true],
+  ['domains', '0-1-10', '0-1-10,1-1-5', false],
+  ['domains', '0-1-10', '0-1-11', false],
+  ['domains', '', '0-1-1', false],
+  ['domains', '0-1-10', '', true],
+  ['domains', '', '', true],
+  ['sets', `${a}:1-10`, `${a}:3-10`, true],
+  ['sets', `${a}:1-5:7-10`, `${a}:5-7`, false],
+  ['sets', `${a}:1-5`, `${a}:1-5,${b}:1`, false],
+  ['sets', `${a}:1-5,${b}:1-9`, `${b}:9`, true],
+])('by %s, %j contains %j: %s', (kind, place, other, wanted) => {
+  expect(contains({ kind, text: place }, { kind, text: other })).toBe(wanted)
+})
+
+test('a place holds a transaction that it has passed, and none without a name', () => {
+  expect(holder({ kind: 'domains', text: '0-1-10' })('0-2-10')).toBe(true)
+  expect(holder({ kind: 'domains', text: '0-1-10' })('0-2-11')).toBe(false)
+  expect(holder({ kind: 'sets', text: `${a}:1-5` })(`${a}:5`)).toBe(true)
+  expect(holder({ kind: 'sets', text: `${a}:1-5` })(`${a}:6`)).toBe(false)
+  expect(holder({ kind: 'domains', text: '0-1-10' })('')).toBe(false)
+})
+
+test('places of two servers say nothing of each other', () => {
+  const place = { kind: 'file', text: 'binlog.000002:100' } as const
+  expect(contains({ ...place, server: 'one' }, { ...place, server: 'two' })).toBe(false)
 })
