@@ -71,6 +71,15 @@ export const Settings = z
           .max(1000)
           .default(10)
           .describe('Lambdas that write files at a time, over all tables.'),
+        doorConcurrency: z
+          .number()
+          .int()
+          .min(1)
+          .optional()
+          .describe(
+            'Lambdas that receive at a time, for each door, reserved of the account. Without it a burst of producers may use all ' +
+              'of them, and runs and commits wait for it to end.',
+          ),
         logRole: z
           .boolean()
           .default(true)

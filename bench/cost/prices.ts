@@ -43,4 +43,4 @@ export const peers = {
 } as const
 
 /** What is paid by the month. Alarms are those of all stacks with one connector. */
-export const monthly = { s3Gb: 0.023, alarm: 0.1, dashboard: 3, alarms: 16 } as const
+export const monthly = { s3Gb: 0.023, alarm: 0.1, dashboard: 3, alarms: 20 } as const

@@ -48,5 +48,6 @@ export const handler = observed(async (_event: unknown, context) => {
   } finally {
     ;(await engine?.catch(() => undefined))?.close()
   }
+  metrics.addMetric('TablesNotMaintained', 'Count', failed)
   return { failed }
 })

@@ -13,6 +13,9 @@ import { bucketName } from '../stacks/lakehouse.ts'
 const root = join(import.meta.dirname, '../..')
 const kernel = join(root, 'shared/columnar/kernel.wasm')
 
+/** CloudWatch's namespace of what functions count; the dimension `service` is the function's name. */
+export const METRICS = 'Lakeflow'
+
 export interface LambdaProps {
   settings: Settings
   /** Folder under functions/: its handler.ts is the entry. */
@@ -72,7 +75,7 @@ export class Lambda extends Construct {
         ...props.environment,
         NODE_OPTIONS: '--enable-source-maps',
         POWERTOOLS_SERVICE_NAME: name,
-        POWERTOOLS_METRICS_NAMESPACE: 'Lakeflow',
+        POWERTOOLS_METRICS_NAMESPACE: METRICS,
       },
       layers: [...(props.layers ?? [])],
       ...(props.ephemeralStorageMb && {

@@ -70,30 +70,39 @@ export class SyncStateMachine extends Construct {
 /** The definition in Amazon States Language (JSONPath), as deployed and as the rehearsal executes it. */
 export function definition(props: SyncStateMachineProps & { bucketName: string }) {
   // The service's own passing faults. Ours never surface as Lambda errors: they are statuses.
-  const lambdaRetry = [
-    {
-      ErrorEquals: [
-        'Lambda.ServiceException',
-        'Lambda.AWSLambdaException',
-        'Lambda.SdkClientException',
-        'Lambda.TooManyRequestsException',
-        'Lambda.Unknown',
-        'States.Timeout',
-        'Sandbox.Timedout',
-      ],
-      IntervalSeconds: 2,
-      MaxAttempts: 6,
-      BackoffRate: 2,
-      MaxDelaySeconds: 60,
-      JitterStrategy: 'FULL',
-    },
-  ]
-  const invoke = (functionName: Record<string, string>, payload: Record<string, unknown>) => ({
+  const serviceFaults = {
+    ErrorEquals: [
+      'Lambda.ServiceException',
+      'Lambda.AWSLambdaException',
+      'Lambda.SdkClientException',
+      'Lambda.TooManyRequestsException',
+    ],
+    IntervalSeconds: 2,
+    MaxAttempts: 6,
+    BackoffRate: 2,
+    MaxDelaySeconds: 60,
+    JitterStrategy: 'FULL',
+  }
+  // Out of memory or of time. A task counts these itself: it is not to be tried for hours.
+  const crashes = {
+    ErrorEquals: ['Lambda.Unknown', 'Sandbox.Timedout', 'States.Timeout'],
+    IntervalSeconds: 5,
+    MaxAttempts: 2,
+    BackoffRate: 2,
+    JitterStrategy: 'FULL',
+  }
+  const invoke = (
+    functionName: Record<string, string>,
+    payload: Record<string, unknown>,
+    retry: object[] = [serviceFaults, crashes],
+  ) => ({
     Type: 'Task',
     Resource: 'arn:aws:states:::lambda:invoke',
     Parameters: { ...functionName, Payload: payload },
     ResultSelector: { 'result.$': '$.Payload' },
-    Retry: lambdaRetry,
+    // No function of ours runs longer: what is silent until then is lost.
+    TimeoutSeconds: 960,
+    Retry: retry,
   })
   const byConnector = (prefix: string) => ({ 'FunctionName.$': `States.Format('${prefix}{}', $.connector)` })
 
@@ -134,13 +143,17 @@ export function definition(props: SyncStateMachineProps & { bucketName: string }
           StartAt: 'Task',
           States: {
             Task: {
-              ...invoke(byConnector(props.streamPrefix), {
-                'run.$': '$.run',
-                'execution.$': '$.execution',
-                'pipeline.$': '$.pipeline',
-                'task.$': '$.task',
-                'attempt.$': '$.attempt',
-              }),
+              ...invoke(
+                byConnector(props.streamPrefix),
+                {
+                  'run.$': '$.run',
+                  'execution.$': '$.execution',
+                  'pipeline.$': '$.pipeline',
+                  'task.$': '$.task',
+                  'attempt.$': '$.attempt',
+                },
+                [serviceFaults],
+              ),
               ResultPath: '$.outcome',
               // A crash of the Lambda (out of memory, timeout): the next task takes its lease and resumes from its cursor.
               Catch: [{ ErrorEquals: ['States.ALL'], ResultPath: '$.error', Next: 'Crashed' }],
@@ -164,7 +177,7 @@ export function definition(props: SyncStateMachineProps & { bucketName: string }
               Next: 'After a crash',
             },
             'After a crash': { Type: 'Wait', Seconds: 10, Next: 'Task' },
-            'Given up': { Type: 'Pass', Result: { status: 'crashed' }, End: true },
+            'Given up': { Type: 'Pass', Result: {}, End: true },
             'Next?': {
               Type: 'Choice',
               Choices: [
@@ -186,11 +199,8 @@ export function definition(props: SyncStateMachineProps & { bucketName: string }
               },
               Next: 'Task',
             },
-            'Task ended': {
-              Type: 'Pass',
-              Parameters: { 'task.$': '$.task', 'status.$': '$.outcome.result.status' },
-              End: true,
-            },
+            // The map collects what its items end with, and 256 KB of that end the run: Finish reads outcomes from the state table.
+            'Task ended': { Type: 'Pass', Result: {}, End: true },
           },
         },
         MaxConcurrency: props.settings.syncConcurrency,

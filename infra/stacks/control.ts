@@ -16,6 +16,7 @@ import { bucketName, type LakehouseStack } from './lakehouse.ts'
 /** The control plane: an HTTP API that only signed IAM callers reach, and what keeps tables in shape every hour. */
 export class ControlStack extends Stack {
   readonly functions: readonly Lambda[]
+  readonly maintain: Lambda
 
   constructor(
     scope: Construct,
@@ -44,8 +45,8 @@ export class ControlStack extends Stack {
       memoryMb: 512,
       timeout: Duration.seconds(29),
     })
-    const maintain = maintainTables(this, settings, lakehouse)
-    this.functions = [control, maintain]
+    this.maintain = maintainTables(this, settings, lakehouse)
+    this.functions = [control, this.maintain]
     lakehouse.state.grantReadWriteData(control.fn)
     connectors.sync.machine.grantStartExecution(control.fn)
     for (const plan of connectors.plans.values()) control.allowInvoke(plan)

@@ -42,10 +42,10 @@ export class LakehouseStack extends Stack {
       lifecycleRules: [
         { abortIncompleteMultipartUploadAfter: Duration.days(1) },
         // Data files are never overwritten; what is versioned is what vacuum deleted, kept a while for a change of mind.
-        { noncurrentVersionExpiration: Duration.days(retention.oldVersionsDays) },
+        { noncurrentVersionExpiration: Duration.days(retention.oldVersionsDays), expiredObjectDeleteMarker: true },
         { prefix: `${runPrefix}/`, expiration: Duration.days(retention.logsDays) },
         // Longer than any message that names one of them: 14 days in a queue, and as many among the dead letters.
-        { prefix: `${pushPrefix}/`, expiration: Duration.days(30) },
+        { prefix: `${pushPrefix}/`, expiration: Duration.days(30), noncurrentVersionExpiration: Duration.days(1) },
       ],
     })
 

@@ -1,11 +1,13 @@
-import { Stack, type StackProps } from 'aws-cdk-lib'
+import { Duration, Stack, type StackProps } from 'aws-cdk-lib'
 import * as budgets from 'aws-cdk-lib/aws-budgets'
 import * as cloudwatch from 'aws-cdk-lib/aws-cloudwatch'
 import * as iam from 'aws-cdk-lib/aws-iam'
+import * as lambda from 'aws-cdk-lib/aws-lambda'
 import * as sns from 'aws-cdk-lib/aws-sns'
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions'
 import type { Construct } from 'constructs'
 import { Alarm, fiveMinutes } from '../constructs/alarm.ts'
+import { METRICS } from '../constructs/lambda.ts'
 import type { Settings } from '../settings.ts'
 import type { ConnectorsStack } from './connectors.ts'
 import type { ControlStack } from './control.ts'
@@ -44,7 +46,15 @@ export class MonitoringStack extends Stack {
     })
     new Alarm(this, 'RunsFailed', {
       topic,
-      metric: connectors.sync.machine.metricFailed(fiveMinutes),
+      metric: new cloudwatch.MathExpression({
+        expression: 'failed + timedOut',
+        label: 'Runs that failed or took over a day',
+        usingMetrics: {
+          failed: connectors.sync.machine.metricFailed(),
+          timedOut: connectors.sync.machine.metricTimedOut(),
+        },
+        ...fiveMinutes,
+      }),
       threshold: 1,
       runbook: 'run-failed',
       description: 'A pipeline run failed. Tables keep their last version; the next run goes on from the cursors.',
@@ -65,16 +75,42 @@ export class MonitoringStack extends Stack {
         description: 'Pushed events wait for more than five minutes. They are durable; their tables are behind.',
       })
     }
-    for (const { fn, node } of functions) {
+    for (const one of functions) {
+      const { fn, node } = one
       new Alarm(this, `Errors-${node.id}`, {
         topic,
         metric: fn.metricErrors(fiveMinutes),
         threshold: 1,
-        periods: 2,
+        // One error passes by itself, as long as its event comes again. This one runs once an hour.
+        periods: one === control.maintain ? 1 : 2,
         runbook: 'function-errors',
         description: `The Lambda ${node.id} failed in a way the code did not expect.`,
       })
     }
+    new Alarm(this, 'Throttled', {
+      topic,
+      // Of the account and region, whose concurrency they all share.
+      metric: lambda.Function.metricAllThrottles({ ...fiveMinutes, statistic: 'Sum' }),
+      threshold: 1,
+      periods: 3,
+      runbook: 'throttled',
+      description:
+        'Lambda has refused calls for a quarter of an hour. What was refused is tried again; it all takes longer.',
+    })
+    new Alarm(this, 'NotMaintained', {
+      topic,
+      metric: new cloudwatch.Metric({
+        namespace: METRICS,
+        metricName: 'TablesNotMaintained',
+        dimensionsMap: { service: control.maintain.fn.functionName },
+        statistic: 'Sum',
+        period: Duration.hours(1),
+      }),
+      threshold: 1,
+      periods: 3,
+      runbook: 'not-maintained',
+      description: 'A table could not be maintained for three hours. Its rows are right; its small and old files stay.',
+    })
 
     new cloudwatch.Dashboard(this, 'Dashboard', {
       dashboardName: `${settings.stage}-lakeflow`,

@@ -37,8 +37,23 @@ export class ZerobusStack extends Stack {
       EVENTS_QUEUE_URL: this.events.queue.queueUrl,
       FLUSHED_QUEUE_URL: this.flushed.queue.queueUrl,
     }
-    const pushLambda = (folder: string, description: string, timeout: Duration, memoryMb: number) => {
-      const fn = new Lambda(this, folder, { settings, folder, description, environment, memoryMb, timeout })
+    const pushLambda = (
+      folder: string,
+      description: string,
+      timeout: Duration,
+      memoryMb: number,
+      reservedConcurrency?: number,
+    ) => {
+      const reserved = reservedConcurrency === undefined ? {} : { reservedConcurrency }
+      const fn = new Lambda(this, folder, {
+        settings,
+        folder,
+        description,
+        environment,
+        memoryMb,
+        timeout,
+        ...reserved,
+      })
       lakehouse.state.grantReadWriteData(fn.fn)
       fn.allowRead(catalog)
       return fn
@@ -69,8 +84,15 @@ export class ZerobusStack extends Stack {
       'Validates events and acks them when they are durable',
       Duration.seconds(29),
       push.memoryMb,
+      push.doorConcurrency,
     )
-    const insert = pushLambda('insert-events', 'The HTTP door', Duration.seconds(29), push.memoryMb)
+    const insert = pushLambda(
+      'insert-events',
+      'The HTTP door',
+      Duration.seconds(29),
+      push.memoryMb,
+      push.doorConcurrency,
+    )
     for (const door of [receive, insert]) {
       this.events.queue.grantSendMessages(door.fn)
       door.allowPut(`${pushPrefix}/queue`)
@@ -86,7 +108,7 @@ export class ZerobusStack extends Stack {
     this.flushed.queue.grantSendMessages(flush.fn)
     flush.fn.addEventSource(
       new SqsEventSource(this.events.queue, {
-        // Lambda hands over 6 MB at most: some 50 messages of a producer in a hurry, or this many small ones.
+        // Lambda hands over 6 MB at most: some 20 messages of large batches, or this many small ones or names of objects.
         batchSize: 1000,
         maxBatchingWindow: Duration.seconds(push.flushSeconds),
         maxConcurrency: push.flushConcurrency,

@@ -121,6 +121,47 @@ test('every alarm names an article that is there, and reaches a person', () => {
   })
 })
 
+test('a run that is cut off after a day, a refused call and an hourly job that failed once are seen too', () => {
+  const alarms = Object.values(template.monitoring.findResources('AWS::CloudWatch::Alarm')).map((a) => a.Properties)
+  const of = (text: string) => alarms.filter(({ AlarmDescription }) => AlarmDescription.includes(text))
+
+  expect(JSON.stringify(of('#run-failed')[0].Metrics)).toMatch(/ExecutionsFailed.*ExecutionsTimedOut/)
+  expect(of('#throttled')).toMatchObject([{ Namespace: 'AWS/Lambda', MetricName: 'Throttles', EvaluationPeriods: 3 }])
+  expect(of('maintain-tables failed')).toMatchObject([{ EvaluationPeriods: 1 }])
+  expect(of('#not-maintained')).toMatchObject([
+    { Namespace: 'Lakeflow', MetricName: 'TablesNotMaintained', Period: 3600, EvaluationPeriods: 3 },
+  ])
+})
+
+test('what the bucket no longer needs is not paid for: events that were committed, and what marks a deleted file', () => {
+  template.lakehouse.hasResourceProperties('AWS::S3::Bucket', {
+    LifecycleConfiguration: {
+      Rules: Match.arrayWith([
+        Match.objectLike({ NoncurrentVersionExpiration: { NoncurrentDays: 7 }, ExpiredObjectDeleteMarker: true }),
+        Match.objectLike({
+          Prefix: '_push/',
+          ExpirationInDays: 30,
+          NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+        }),
+      ]),
+    },
+  })
+})
+
+test('the doors of push take no more of the account than they are given', () => {
+  const limited = new App({ context: { ...context, 'aws:cdk:bundling-stacks': [] } })
+  const { zerobus } = deployment(limited, parseSettings({ push: { doorConcurrency: 50 } }))
+  const functions = Object.values(Template.fromStack(zerobus).findResources('AWS::Lambda::Function'))
+  const reserved = functions.flatMap(({ Properties: { FunctionName, ReservedConcurrentExecutions: n } }) =>
+    n === undefined ? [] : [[FunctionName, n]],
+  )
+
+  expect(reserved.sort()).toEqual([
+    ['dev-lakeflow-insert-events', 50],
+    ['dev-lakeflow-receive-events', 50],
+  ])
+})
+
 test('every Lambda runs Node 24 on arm64, is traced, and keeps its log for a stated time', () => {
   for (const t of [template.connectors, template.control, template.zerobus]) {
     t.allResourcesProperties('AWS::Lambda::Function', {

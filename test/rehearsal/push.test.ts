@@ -23,7 +23,7 @@ const EVENTS = 'main.events.events'
 /** The rest of a record of 400 bytes after its id: text that compresses about as well as events do. */
 const BIG_RECORD = `"payload":"${Array.from({ length: 40 }, (_, i) => (i * 7919 + 13).toString(36)).join(' ')} ${'page=/products/view '.repeat(9)}"}`
 /** How much JSON the second test pushes. */
-const megabytes = Number(process.env.PUSH_MB ?? 24)
+const megabytes = Number(process.env.MEGABYTES ?? 24)
 const token = 'a-secret-of-the-producer'
 
 let moto: Moto

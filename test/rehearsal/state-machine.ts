@@ -145,6 +145,8 @@ async function map(state: State, data: Value, ports: Ports, context: Value): Pro
   if (items.length && (100 * failed) / items.length > Number(state.ToleratedFailurePercentage ?? 0)) {
     throw new StatesError('States.ExceedToleratedFailureThreshold', `${failed} of ${items.length} items failed`)
   }
+  // Without a ResultWriter the service collects them before ResultPath may drop them.
+  checkSize('the results of a map', results)
   return results
 }
 
