@@ -29,7 +29,8 @@ export interface Session {
 
 /**
  * Opens DuckDB. All sessions share its memory limit.
- * Sessions throw IngestError `engine.out_of_memory` (fix), `storage.full` (fix).
+ * Sessions throw IngestError `engine.out_of_memory`, `storage.full`, and `table.corrupt` or `table.unsupported_feature` for a
+ * Parquet file that cannot be read (all fix).
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   await mkdir(options.scratch, { recursive: true })
@@ -82,6 +83,17 @@ function translate(cause: unknown): never {
   }
   if (/No space left on device/.test(text)) {
     throw new IngestError('storage.full', 'the scratch folder of the merge engine is full; free some space', { cause })
+  }
+  const [, file, why = ''] = /^[\w ]+ Error: Failed to read file "([^"]*)": (.*)/.exec(text) ?? []
+  if (file !== undefined) {
+    const codec = /^Unsupported compression codec "(\w+)"/.exec(why)?.[1]
+    if (codec === undefined)
+      throw new IngestError('table.corrupt', `the data file ${file} is damaged: ${why}`, { cause })
+    throw new IngestError(
+      'table.unsupported_feature',
+      `the data file ${file} is compressed with ${codec}, which is not supported; write it again with snappy or zstd`,
+      { cause },
+    )
   }
   throw new IngestError('bug.invariant', `the merge engine refused a statement: ${text.split('\n')[0]}`, { cause })
 }

@@ -10,6 +10,7 @@ import type { Field } from '../schema/types.ts'
 import type { Storage } from '../storage/storage.ts'
 import { columnSql, type Naming, nullSql, outputName } from './convert-column.ts'
 import type { Session } from './engine.ts'
+import { checkCalendar } from './legacy-calendar.ts'
 import { localFile } from './local-files.ts'
 import { findColumn, type ParquetNode, parquetColumns } from './parquet-tree.ts'
 import { literal, quoted, sqlType } from './sql.ts'
@@ -40,7 +41,8 @@ const INLINE_ROWS = 1000
  * values as columns, deleted rows left out, columns found by name or id as the table maps them. It stays valid as long as
  * the session. Files that are not on a disk of this machine are copied to the session's folder.
  *
- * @throws IngestError `table.corrupt` (fix) naming a file that is missing or not Parquet
+ * @throws IngestError `table.corrupt` (fix) naming a file that is missing or not Parquet,
+ *   `table.unsupported_feature` (fix) naming one outside of the lakehouse, or written with Spark's legacy calendar
  */
 export async function readTableSql(
   session: Session,
@@ -63,6 +65,7 @@ export async function readTableSql(
       cause,
     })
   })
+  await checkCalendar(session, table, files, fields)
   // Files of one shape are read by one scan.
   const groups = new Map<string, OpenFile[]>()
   for (const file of files) {

@@ -20,7 +20,9 @@ export interface Bin {
  */
 export async function candidateFiles(work: Workspace, keyTable: string, lead: Field): Promise<AddFile[]> {
   const files = [...work.table.files.values()]
-  await rangesOf(work, files, lead)
+  const near = await nearFiles(work, keyTable, lead)
+  // The join sorts all keys, a tenth of a merge into one file: and there it has nothing to tell apart.
+  if (near.length < 2) return near
   const column = quoted(physicalName(lead))
   const rows = await work.session.rows(`
     select i from key_ranges where low is null or high is null
@@ -28,6 +30,18 @@ export async function candidateFiles(work: Workspace, keyTable: string, lead: Fi
     select r.i from (from key_ranges where low is not null and high is not null) r
       asof join (select ${column} _lf_key from ${keyTable}) k on r.low <= k._lf_key
       where k._lf_key <= r.high`)
+  const chosen = new Set(rows.map((row) => Number(row.i)))
+  return files.filter((_, i) => chosen.has(i))
+}
+
+/** The files whose range meets that of all keys of `keyTable` together. Makes `key_ranges` as `candidateFiles` does. */
+async function nearFiles(work: Workspace, keyTable: string, lead: Field): Promise<AddFile[]> {
+  const files = [...work.table.files.values()]
+  await rangesOf(work, files, lead)
+  const column = quoted(physicalName(lead))
+  const rows = await work.session.rows(`
+    select i from key_ranges, (select min(${column}) least_key, max(${column}) greatest_key from ${keyTable})
+    where (low <= greatest_key and high >= least_key) is not false and least_key is not null`)
   const chosen = new Set(rows.map((row) => Number(row.i)))
   return files.filter((_, i) => chosen.has(i))
 }

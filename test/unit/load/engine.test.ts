@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
@@ -28,6 +28,17 @@ test('a work that needs too much memory is an error with a remedy', async () => 
   )
 
   await expect(work).rejects.toMatchObject({ code: 'engine.out_of_memory', remedy: 'fix' })
+})
+
+test('a damaged data file is named', async () => {
+  const rows = engine.session(async (session) => {
+    const file = join(session.folder, 'x.parquet')
+    await session.run(`copy (select md5(range::varchar) x from range(1000)) to ${literal(file)} (format parquet)`)
+    writeFileSync(file, readFileSync(file).fill(0xff, 100, 1000))
+    return session.rows(`select max(x) from read_parquet(${literal(file)})`)
+  })
+
+  await expect(rows).rejects.toMatchObject({ code: 'table.corrupt', message: expect.stringContaining('x.parquet') })
 })
 
 test('names and texts with quotes stay one name and one text', async () => {

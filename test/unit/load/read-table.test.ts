@@ -169,3 +169,23 @@ test('a missing data file is named', async () => {
     message: expect.stringContaining('0.parquet'),
   })
 })
+
+test.each([
+  ['a file of the old calendar', "'1500-03-01'::date", 'org.apache.spark.legacyDateTime', '', true],
+  ['one in which nested dates may be old', "['2020-01-01'::date]", 'org.apache.spark.legacyINT96', '', true],
+  ['a file of an old Spark', "'1500-03-01'::date", 'org.apache.spark.version', '2.4.8', true],
+  ['a file of a later Spark', "'1500-03-01'::date", 'org.apache.spark.version', '3.5.0', false],
+])('%s is refused only where its dates would be read wrong', async (_, value, key, mark, refused) => {
+  const type = value.startsWith('[') ? 'array<date>' : 'date'
+  const copy = `, kv_metadata {'${key}': '${mark}'}`
+  const table = await tableOf([field('d', type)], [{ select: `select ${value} as d`, copy }])
+
+  const rows = read(table)
+
+  if (refused) {
+    await expect(rows).rejects.toMatchObject({
+      code: 'table.unsupported_feature',
+      message: expect.stringContaining('the data file 0.parquet of the table'),
+    })
+  } else expect(await rows).toHaveLength(1)
+})
