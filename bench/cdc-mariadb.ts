@@ -1,11 +1,10 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { sessionOn } from '../test/mysql/database.ts'
 import { startServer } from '../test/mysql/server.ts'
+import { lagOf, startReader } from './cdc/reader.ts'
 
 export const about = 'changes of MariaDB by its binary log, beside mariadb-binlog reading the same log to nothing'
 
@@ -20,26 +19,22 @@ export async function run(): Promise<Record<string, number>> {
     await client.query(`create database bench; use bench;
       create table events (id bigint primary key, customer int not null, kind varchar(20) not null, amount decimal(12,2),
         at timestamp(6) not null, day date, flag boolean, score double, note text, payload json)`)
-    const args = ['mysql', JSON.stringify({ ...server.config, database: 'bench' }), 'bench', folder]
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'cdc/read.ts'), ...args], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    await once(child.stdout, 'data')
+    const reader = await startReader('mysql', { ...server.config, database: 'bench' }, 'bench', folder)
     await client.query('flush binary logs')
     const [status] = (await client.query('show master status'))[0] as { File: string }[]
     for (let done = 0; done < CHANGES; done += 1000)
       await client.query(done % 3000 === 0 && done > 0 ? update(done) : insert(done))
-    await client.end()
-
-    child.stdin.end('go')
-    const [output] = await Promise.all([text(child.stdout), once(child, 'exit')])
-    const read = JSON.parse(output) as { changes: number; wallSeconds: number; cpuSeconds: number; peakRssMb: number }
+    const read = await reader.sync()
     const decodingSeconds = mariadbBinlog(server.config, status!.File)
+    const lag = await lagOf(reader, (n) => client.query(insert(CHANGES + n * 10, 10)))
+    await reader.stop()
+    await client.end()
     return {
       'mariadb.changesPerCpuSecond': read.changes / read.cpuSeconds,
       'mariadb.changesPerSecond': read.changes / read.wallSeconds,
       'mariadb.vsDecoding': read.wallSeconds / decodingSeconds,
       'mariadb.peakRssMb': read.peakRssMb,
+      ...lag,
       changes: read.changes,
     }
   } finally {
@@ -72,7 +67,8 @@ function mariadbBinlog(config: { host: string; port: number; user: string; passw
 
 const insert = (
   from: number,
+  rows = 1000,
 ) => `insert into events select seq, seq % 1000, concat('kind ', seq % 7), seq * 1.25, now(6), current_date, seq % 2 = 0, sqrt(seq),
-  concat('a note of ordinary length, number ', seq), json_object('n', seq, 'tags', json_array('a', 'b')) from seq_${from + 1}_to_${from + 1000}`
+  concat('a note of ordinary length, number ', seq), json_object('n', seq, 'tags', json_array('a', 'b')) from seq_${from + 1}_to_${from + rows}`
 const update = (upTo: number) =>
   `update events set amount = amount + 1, flag = not flag where id between ${upTo - 1999} and ${upTo - 1000}`

@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import pg from 'pg'
 import { startEmbeddedPostgres } from '../local/embedded-postgres.ts'
+import { lagOf, startReader } from './cdc/reader.ts'
 
 export const about = 'changes of PostgreSQL by log capture, beside the log decoded by the server and thrown away'
 
@@ -24,38 +22,35 @@ export async function run(): Promise<Record<string, number>> {
     await client.query(`create table events (id bigint primary key, customer int not null, kind text not null, amount numeric(12,2),
       at timestamptz not null, day date, flag boolean, score double precision, note text, payload jsonb)`)
     const url = new URL(server.url)
-    const config = JSON.stringify({
+    const config = {
       host: url.hostname,
       port: Number(url.port),
       database: url.pathname.slice(1),
       user: url.username,
       password: url.password,
       sslmode: 'disable',
-    })
-    const reader = join(import.meta.dirname, 'cdc/read.ts')
-    const child = spawn(process.execPath, [reader, 'postgres', config, 'public', folder], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    await once(child.stdout, 'data')
+    }
+    const reader = await startReader('postgres', config, 'public', folder)
     await client.query(`select pg_create_logical_replication_slot('bench_floor', 'pgoutput')`)
     await client.query('create publication bench_floor for table events')
     for (let done = 0; done < CHANGES; done += 1000)
       await client.query(done % 3000 === 0 && done > 0 ? update(done) : insert(done))
 
-    child.stdin.end('go')
-    const [output] = await Promise.all([text(child.stdout), once(child, 'exit')])
-    const read = JSON.parse(output) as { changes: number; wallSeconds: number; cpuSeconds: number; peakRssMb: number }
+    const read = await reader.sync()
     const started = performance.now()
     await client.query(
       `select count(*) from pg_logical_slot_peek_binary_changes('bench_floor', null, null, 'proto_version', '1', 'publication_names', 'bench_floor')`,
     )
     const decodingSeconds = (performance.now() - started) / 1000
+    const lag = await lagOf(reader, (n) => client.query(insert(CHANGES + n * 10, 10)))
+    await reader.stop()
     await client.end()
     return {
       'postgres.changesPerCpuSecond': read.changes / read.cpuSeconds,
       'postgres.changesPerSecond': read.changes / read.wallSeconds,
       'postgres.vsDecoding': read.wallSeconds / decodingSeconds,
       'postgres.peakRssMb': read.peakRssMb,
+      ...lag,
       changes: read.changes,
     }
   } finally {
@@ -67,7 +62,8 @@ export async function run(): Promise<Record<string, number>> {
 
 const insert = (
   from: number,
+  rows = 1000,
 ) => `insert into events select i, i % 1000, 'kind ' || i % 7, i * 1.25, now(), current_date, i % 2 = 0, sqrt(i),
-  'a note of ordinary length, number ' || i, jsonb_build_object('n', i, 'tags', array['a', 'b']) from generate_series(${from + 1}, ${from + 1000}) i`
+  'a note of ordinary length, number ' || i, jsonb_build_object('n', i, 'tags', array['a', 'b']) from generate_series(${from + 1}, ${from + rows}) i`
 const update = (upTo: number) =>
   `update events set amount = amount + 1, flag = not flag where id between ${upTo - 1999} and ${upTo - 1000}`

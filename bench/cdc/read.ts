@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import type { Connector } from '../../shared/connector/connector.ts'
 import { connectors } from '../../shared/connectors/registry.ts'
 import { systemClock } from '../../shared/core/clock.ts'
@@ -9,7 +9,7 @@ import { diskStorage } from '../../shared/storage/disk.ts'
 import { planPipeline, selectionOf } from '../../shared/sync/plan.ts'
 import { runPipeline } from '../../shared/sync/run-pipeline.ts'
 
-// Copies the empty table, waits to be told that the changes are there, then reads them into an SCD1 table.
+// Syncs into an SCD1 table, once for each line of its input, and prints what it took.
 const [type, settings, schema, folder] = process.argv.slice(2) as [string, string, string, string]
 const connector = connectors.find(({ name }) => name === type) as Connector
 const signal = new AbortController().signal
@@ -46,16 +46,20 @@ async function sync(): Promise<number> {
   return run.streams[0]!.rows
 }
 
-await sync()
-console.log('')
-await once(process.stdin, 'data')
-const startedAt = performance.now()
-const before = process.cpuUsage()
-const changes = await sync()
-const wallSeconds = (performance.now() - startedAt) / 1000
-const { user, system } = process.cpuUsage(before)
+for await (const _ of createInterface({ input: process.stdin })) {
+  const startedAt = performance.now()
+  const before = process.cpuUsage()
+  const changes = await sync()
+  const { user, system } = process.cpuUsage(before)
+  const told = {
+    changes,
+    wallSeconds: (performance.now() - startedAt) / 1000,
+    cpuSeconds: (user + system) / 1e6,
+    peakRssMb: process.resourceUsage().maxRSS / 1024,
+    atMs: Date.now(),
+  }
+  console.log(JSON.stringify(told))
+}
 await connector.close(context)
 engine.close()
 await state.close()
-const peakRssMb = process.resourceUsage().maxRSS / 1024
-console.log(JSON.stringify({ changes, wallSeconds, cpuSeconds: (user + system) / 1e6, peakRssMb }))

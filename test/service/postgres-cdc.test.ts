@@ -170,6 +170,19 @@ test('a filter decides on each row as it is now', async () => {
   )
 })
 
+test('a filter that looks at a large value which is not selected and was not changed asks the source', async () => {
+  await database.query(`create table unselected (id int primary key, n int, big text); alter table unselected alter big set storage external;
+    insert into unselected select i, i, repeat(md5(i::text), 200) from generate_series(1, 3) i`)
+  const filter = { op: 'is null', column: 'big', negated: true } as const
+  const replica = new Replica(await open('unselected', 'unselected', source, { filter, columns: ['id', 'n'] }))
+  await replica.load()
+
+  await database.query('update unselected set n = 10 where id = 1; update unselected set big = null where id = 2')
+  await replica.follow()
+
+  expect(byId(replica.sorted())).toEqual(await rowsOf('unselected where big is not null', 'id::text, n::text'))
+})
+
 test.each([
   ['truncate table changing', 'source.rewritten', /was truncated/],
   [

@@ -1,7 +1,7 @@
 import type { ChangeStream } from '../../connector/connector.ts'
 import { parsePiece } from '../../connector/sql/pieces.ts'
 import { tableId, together } from '../../connector/sql/shared-log.ts'
-import { checkpoint, type Message, remove } from '../../core/change.ts'
+import { checkpoint, remove } from '../../core/change.ts'
 import { IngestError } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
 import { copyBlocks } from './copy-blocks.ts'
@@ -13,7 +13,7 @@ import { lookUp } from './look-up.ts'
 import type { Lsn } from './lsn.ts'
 import { type LogRelation, readMessage } from './pgoutput.ts'
 import { pieceSql, splitByPages } from './ranges.ts'
-import { RowReader } from './row-reader.ts'
+import { type RowChange, RowReader } from './row-reader.ts'
 import { type Shape, shapeOf } from './shape.ts'
 import { type SlotStatus, slotOf } from './slot.ts'
 import { naming, type Source, select } from './source.ts'
@@ -83,7 +83,9 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
           for await (const entries of log.entries())
             for (const entry of entries)
               if (entry.kind === 'begin') rows.begin(entry.transaction() < after.lsn)
-              else if (entry.kind === 'part') yield* rows.changes(entry.bytes)
+              else if (entry.kind === 'part')
+                for (const change of rows.changes(entry.bytes))
+                  yield 'lookUp' in change ? ((await lookUp(source, change.lookUp)) ?? remove(change.lookUp)) : change
               else {
                 const isEnd = entry.kind === 'end'
                 if (isEnd && !rows.touched) continue
@@ -111,6 +113,8 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
   }
 }
 
+const nothing: readonly RowChange[] = []
+
 /** What the log says of one table, as changes of its rows. */
 class LogRows {
   readonly #source: Source
@@ -134,7 +138,7 @@ class LogRows {
     this.touched = false
   }
 
-  async *changes(bytes: Buffer): AsyncGenerator<Message<Json>, void, undefined> {
+  changes(bytes: Buffer): readonly RowChange[] {
     const { relation } = this.#source
     const message = readMessage(bytes)
     switch (message.kind) {
@@ -142,17 +146,16 @@ class LogRows {
         // Told once, also in front of a transaction that was read before.
         this.#logged = message.relation
         this.#reader = undefined
-        return
+        return nothing
       case 'truncate':
         if (!this.#isOld && message.relations.includes(relation.oid)) throw this.#rewritten('was truncated')
-        return
+        return nothing
       default:
-        if (this.#isOld) return
+        if (this.#isOld) return nothing
         if (this.#logged!.oid !== relation.oid) throw this.#rewritten('was dropped and made anew')
         this.#reader ??= new RowReader(this.#logged!, this.#source, this.#decoders, this.#before)
         this.touched = true
-        for (const change of this.#reader.changes(message))
-          yield 'lookUp' in change ? ((await lookUp(this.#source, change.lookUp)) ?? remove(change.lookUp)) : change
+        return this.#reader.changes(message)
     }
   }
 

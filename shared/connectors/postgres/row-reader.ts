@@ -14,9 +14,11 @@ export type RowChange = Extract<Message<never>, { op: 'upsert' | 'delete' }> | {
 /** Turns tuples of the log into changes, for the columns of one Relation message. */
 export class RowReader {
   readonly #source: Source
-  readonly #columns: { name: string; at: number; decode: Decode }[]
+  readonly #columns: { name: string; at: number; decode: Decode; selected: boolean }[]
   readonly #key: { name: string; at: number; decode: Decode }[]
   readonly #types: ReadonlyMap<string, LogicalType>
+  /** All that is read is selected. */
+  readonly #rowIsWhole: boolean
 
   /** @throws IngestError `source.rewritten` (resync) when a column has a name in the log that it had only in between */
   constructor(logged: LogRelation, source: Source, decoders: ReadonlyMap<string, Decode>, before: Shape) {
@@ -35,8 +37,13 @@ export class RowReader {
       return { name, at, decode: decoders.get(name)! }
     }
     this.#source = source
+    const selected = new Set(source.selected.map(({ name }) => name))
     // A filter may look at columns that are not selected.
-    this.#columns = [...source.columns.keys()].map(column)
+    const wanted = source.selection.filter
+      ? [...source.columns.keys()]
+      : new Set([...selected, ...source.key.map(({ name }) => name)])
+    this.#columns = [...wanted].map((name) => ({ ...column(name), selected: selected.has(name) }))
+    this.#rowIsWhole = this.#columns.every((each) => each.selected)
     const key = source.key.length > 0 ? source.key : source.selected
     this.#key = key.map(({ name }) => column(name))
     this.#types = new Map([...source.columns.values()].map(({ name, type }) => [name, type]))
@@ -44,35 +51,52 @@ export class RowReader {
 
   changes(message: Extract<TableMessage, { kind: 'insert' | 'update' | 'delete' }>): RowChange[] {
     if (message.kind === 'delete') return [remove(this.#keyOf(message.old))]
-    const { values, absent } = this.#rowOf(message.row, message.kind === 'update' ? message : undefined)
-    const key = Object.fromEntries(this.#key.map(({ name }) => [name, values[name]]))
-    const old = message.kind === 'update' && message.old ? this.#keyOf(message.old) : undefined
-    const moved = old !== undefined && this.#key.some(({ name }) => !same(old[name], key[name]))
+    const update = message.kind === 'update' ? message : undefined
+    const { values, absent, lacks } = this.#rowOf(message.row, update)
+    const old = update?.old && this.#keyOf(update.old)
+    const moved = old !== undefined && this.#key.some(({ name }) => !same(old[name], values[name]))
     const { filter } = this.#source.selection
     const changes: RowChange[] = moved ? [remove(old)] : []
     // Values that were not changed are not in the log. Where no row of ours holds them either, the source is asked.
-    if (absent.length > 0 && (moved || filter)) changes.push({ lookUp: key })
-    else if (filter && !matches(filter, values, this.#types)) changes.push(remove(key))
+    if (lacks && (moved || filter)) changes.push({ lookUp: this.#keyFrom(values) })
+    else if (filter && !matches(filter, values, this.#types)) changes.push(remove(this.#keyFrom(values)))
     else {
-      const row = Object.fromEntries(this.#source.selected.map(({ name }) => [name, values[name]]))
-      changes.push(absent.length > 0 ? { op: 'upsert', row, absent } : { op: 'upsert', row })
+      const row = this.#rowIsWhole ? values : this.#selectedFrom(values)
+      changes.push(absent ? { op: 'upsert', row, absent } : { op: 'upsert', row })
     }
     return changes
   }
 
-  #rowOf(tuple: Tuple, update: { old?: Tuple; keyOnly: boolean } | undefined): { values: Row; absent: string[] } {
+  /** `lacks`: a value that is looked at was not changed, and is not in the log; `absent` names the selected ones. */
+  #rowOf(
+    tuple: Tuple,
+    update: { old?: Tuple; keyOnly: boolean } | undefined,
+  ): { values: Row; lacks: boolean; absent?: string[] } {
     const values: Row = {}
-    const absent: string[] = []
-    for (const { name, at, decode } of this.#columns) {
+    let absent: string[] | undefined
+    let lacks = false
+    for (const { name, at, decode, selected } of this.#columns) {
       let text = at < 0 ? undefined : tuple[at]
       if (text === undefined && update?.old && !update.keyOnly) text = update.old[at]
       if (text === undefined) {
         values[name] = null
-        if (update) absent.push(name)
+        if (!update) continue
+        lacks = true
+        if (selected) {
+          absent ??= []
+          absent.push(name)
+        }
       } else values[name] = text === null ? null : decode(text)
     }
-    const selected = new Set(this.#source.selected.map((column) => column.name))
-    return { values, absent: absent.filter((name) => selected.has(name)) }
+    return absent ? { values, lacks, absent } : { values, lacks }
+  }
+
+  #keyFrom(values: Row): Row {
+    return Object.fromEntries(this.#key.map(({ name }) => [name, values[name]]))
+  }
+
+  #selectedFrom(values: Row): Row {
+    return Object.fromEntries(this.#source.selected.map(({ name }) => [name, values[name]]))
   }
 
   #keyOf(tuple: Tuple): Row {
