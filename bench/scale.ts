@@ -3,23 +3,26 @@ import { bindsFirst, pullQuotas, pushQuotas, type Quota } from './scale/quotas.t
 
 export const about = 'on paper: 1 GB/s into one table and 10,000 pipelines in AWS; which quota binds, how queues behave'
 
-/** From `bench -- lambda`: bytes in the queue for each raw byte, and what the functions take. */
-const measured = { queuedRatio: 0.55, flushSecondsPerMb: 0.012, receiveSeconds: 0.05 }
+/** From `bench -- lambda`: what a raw byte becomes compressed, the raw MB of a posted frame, and what the functions take. */
+const measured = { compressed: 0.2, frameMb: 1.7, flushSecondsPerMb: 0.012, receiveSeconds: 0.13 }
 
 const load: Omit<PushLoad, 'mbPerSecond'> = {
   seconds: 600,
-  queuedRatio: measured.queuedRatio,
-  flushSeconds: 1,
+  // functions/flush-events: 16 MB compressed become one file.
+  fileMb: 16 / measured.compressed,
+  flushSeconds: 2,
   flushConcurrency: 1000,
   flushSecondsPerMb: measured.flushSecondsPerMb,
   filesPerCommit: 10,
 }
 
 export async function run(): Promise<Record<string, number>> {
-  const push = pushQuotas(1000, measured.queuedRatio, measured.receiveSeconds)
-  const pull = pullQuotas(10_000, 5, 20)
+  const push = pushQuotas({ mbPerSecond: 1000, ...measured })
+  const pull = pullQuotas(10_000, 5, 20, 1)
+  const spread = pullQuotas(10_000, 5, 20, 30)
   tell('1 GB/s of raw events into one table', push)
   tell('10,000 pipelines of 5 streams, all due in the same minute', pull)
+  tell('the same with scheduleWindowMinutes: 30', spread)
   const steady = simulatePush({ ...load, mbPerSecond: 100 })
   const large = simulatePush({ ...load, mbPerSecond: 1000 })
   return {
@@ -28,6 +31,7 @@ export async function run(): Promise<Record<string, number>> {
     highestMbPerSecondOneTable: highestLoad(load),
     'push1000.quotaUsed': usedOf(bindsFirst(push)),
     'pipelines10000.quotaUsed': usedOf(bindsFirst(pull)),
+    'pipelines10000.spreadQuotaUsed': usedOf(bindsFirst(spread)),
   }
 }
 

@@ -44,6 +44,16 @@ export const Settings = z
       .max(1000)
       .default(10)
       .describe('Streams of one pipeline that run at a time. A pipeline may ask for fewer.'),
+    scheduleWindowMinutes: z
+      .number()
+      .int()
+      .min(0)
+      .max(1440)
+      .default(0)
+      .describe(
+        'Runs begin within so many minutes of their time, each at another moment, so that thousands on one hour do not start ' +
+          'together. Taken over when the configuration is stored next.',
+      ),
     vpc: z
       .strictObject({
         vpcId: z.string().startsWith('vpc-'),
@@ -69,8 +79,8 @@ export const Settings = z
           .int()
           .min(2)
           .max(1000)
-          .default(10)
-          .describe('Lambdas that write files at a time, over all tables.'),
+          .default(20)
+          .describe('Lambdas that write files at a time, over all tables: each takes some 80 MB/s of JSON.'),
         doorConcurrency: z
           .number()
           .int()

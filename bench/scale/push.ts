@@ -5,8 +5,8 @@ import { dynamodb, s3Get, s3Put, sample, sqsSend } from './latency.ts'
 export interface PushLoad {
   mbPerSecond: number
   seconds: number
-  /** What a raw MB becomes in the queue: compressed, then base64. */
-  queuedRatio: number
+  /** Most that one file is made of. */
+  fileMb: number
   flushSeconds: number
   flushConcurrency: number
   /** Processor time of flush-events for a raw MB, on one vCPU. */
@@ -27,8 +27,6 @@ export interface PushOutcome {
   busiestFlushes: number
 }
 
-/** An event source mapping hands a function this much at a time. */
-const PAYLOAD_MB = 6
 const STEP = 0.05
 
 /**
@@ -46,16 +44,15 @@ export function simulatePush(load: PushLoad): PushOutcome {
   const depth: number[] = []
   const uncommitted: number[] = []
   const lags: number[] = []
-  const fullMb = PAYLOAD_MB / load.queuedRatio
 
   for (let now = 0; now < load.seconds; now += STEP) {
     queue.push({ mb: load.mbPerSecond * STEP, at: now })
     const pollers = Math.min(load.flushConcurrency, 5 + 5 * now)
     let waiting = total(queue)
     while (flushes.length < pollers && queue.length > 0) {
-      const due = waiting >= fullMb || now - queue[0]!.at >= load.flushSeconds
+      const due = waiting >= load.fileMb || now - queue[0]!.at >= load.flushSeconds
       if (!due) break
-      const batch = takeUpTo(queue, fullMb)
+      const batch = takeUpTo(queue, load.fileMb)
       waiting -= batch.mb
       flushes.push({ ...batch, until: now + flushTime(batch.mb, load, random) })
     }
@@ -97,9 +94,9 @@ export function highestLoad(load: Omit<PushLoad, 'mbPerSecond'>): number {
   return low
 }
 
-/** Encodes, writes one file in parts beside each other, announces it. */
+/** Reads its objects beside each other, encodes, writes one file in parts and a copy of the events, announces it. */
 const flushTime = (mb: number, load: PushLoad, random: Random) =>
-  mb * load.flushSecondsPerMb + sample(s3Put, random) + sample(sqsSend, random)
+  sample(s3Get, random) * 3 + mb * load.flushSecondsPerMb + sample(s3Put, random) * 2 + sample(sqsSend, random)
 
 /** Reads what is new of the log, takes the lease, writes the version, notes the ranges. */
 const commitTime = (random: Random) =>

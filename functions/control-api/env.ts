@@ -10,6 +10,7 @@ export const Env = z.object({
   SCHEDULE_GROUP: z.string().min(1),
   SCHEDULE_ROLE_ARN: z.string().min(1),
   SCHEDULE_DEAD_LETTERS_ARN: z.string().min(1),
+  SCHEDULE_WINDOW_MINUTES: z.coerce.number().int().min(0),
   NOTICES_TOPIC_ARN: z.string().min(1),
   PLAN_PREFIX: z.string().min(1),
 })

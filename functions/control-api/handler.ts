@@ -95,6 +95,7 @@ async function putSpec({ env, body }: Request) {
     stateMachineArn: env.STATE_MACHINE_ARN,
     roleArn: env.SCHEDULE_ROLE_ARN,
     deadLettersArn: env.SCHEDULE_DEAD_LETTERS_ARN,
+    windowMinutes: env.SCHEDULE_WINDOW_MINUTES,
   })
   await applySubscriptions(recipientsOf(next.spec.pipelines), env.NOTICES_TOPIC_ARN)
   return { notes: next.notes, schedules: Object.fromEntries(schedules) }

@@ -14,6 +14,8 @@ export interface ScheduleTarget {
   stateMachineArn: string
   roleArn: string
   deadLettersArn: string
+  /** A run begins within so many minutes of its time. */
+  windowMinutes: number
 }
 
 const client = new SchedulerClient({})
@@ -30,11 +32,24 @@ export const schedulesOf = (spec: Spec): ReadonlyMap<string, ScheduleExpression>
 /** Makes EventBridge's schedules those of `spec`; `before` is the configuration they were made from. Safe to repeat. */
 export async function applySchedules(spec: Spec, before: Spec | undefined, target: ScheduleTarget): Promise<void> {
   const wanted = schedulesOf(spec)
-  for (const [pipeline, expression] of wanted) await put(pipeline, expression, connectorOf(spec, pipeline), target)
-  for (const pipeline of Object.keys(before?.pipelines ?? {})) {
-    if (!wanted.has(pipeline)) await remove(pipeline, target)
+  const changes = [
+    ...[...wanted].map(
+      ([name, expression]) =>
+        () =>
+          put(name, expression, connectorOf(spec, name), target),
+    ),
+    ...Object.keys(before?.pipelines ?? {})
+      .filter((name) => !wanted.has(name))
+      .map((name) => () => remove(name, target)),
+  ]
+  const lane = async () => {
+    for (let change = changes.pop(); change; change = changes.pop()) await change()
   }
+  await Promise.all(Array.from({ length: AT_A_TIME }, lane))
 }
+
+/** Hundreds of schedules must be made before the API's 29 s are over. */
+const AT_A_TIME = 10
 
 /** The type of a pipeline's connection: which Lambdas run it. */
 export function connectorOf(spec: Spec, pipeline: string): string {
@@ -53,7 +68,10 @@ async function put(
     GroupName: target.group,
     ScheduleExpression: expression,
     ScheduleExpressionTimezone: timeZone,
-    FlexibleTimeWindow: { Mode: 'OFF' as const },
+    FlexibleTimeWindow:
+      target.windowMinutes > 0
+        ? { Mode: 'FLEXIBLE' as const, MaximumWindowInMinutes: target.windowMinutes }
+        : { Mode: 'OFF' as const },
     Target: {
       Arn: target.stateMachineArn,
       RoleArn: target.roleArn,

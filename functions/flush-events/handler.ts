@@ -12,8 +12,8 @@ import { partsOf, readMessages } from '../sqs-event.ts'
 const ports = pushPorts(readEnv(PushEnv, process.env))
 const tables = openTables(ports)
 
-/** Compressed bytes held at a time: with the batch that is decompressed and the file, a fifth of the Lambda's memory. */
-const PART_BYTES = 48 << 20
+/** Compressed bytes that become one file: some 80 MB of JSON, a second of work. */
+const PART_BYTES = 16 << 20
 /** No part is begun later than this before the time-out: what is left comes again. */
 const PART_MS = 20_000
 

@@ -39,6 +39,7 @@ export class ControlStack extends Stack {
         SCHEDULE_GROUP: connectors.scheduleGroup.scheduleGroupName,
         SCHEDULE_ROLE_ARN: connectors.scheduleRole.roleArn,
         SCHEDULE_DEAD_LETTERS_ARN: connectors.scheduleDeadLetters.queue.queueArn,
+        SCHEDULE_WINDOW_MINUTES: String(settings.scheduleWindowMinutes),
         NOTICES_TOPIC_ARN: connectors.notices.topicArn,
         PLAN_PREFIX: `${settings.stage}-lakeflow-plan-sync-`,
       },

@@ -108,8 +108,9 @@ export class ZerobusStack extends Stack {
     this.flushed.queue.grantSendMessages(flush.fn)
     flush.fn.addEventSource(
       new SqsEventSource(this.events.queue, {
-        // Lambda hands over 6 MB at most: some 20 messages of large batches, or this many small ones or names of objects.
-        batchSize: 1000,
+        // Lambda hands over 6 MB at most, but names of objects are small: so many large batches are half a gigabyte of JSON,
+        // six seconds of work.
+        batchSize: 250,
         maxBatchingWindow: Duration.seconds(push.flushSeconds),
         maxConcurrency: push.flushConcurrency,
         reportBatchItemFailures: true,

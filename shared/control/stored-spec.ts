@@ -8,6 +8,9 @@ const KEY = { partition: 'spec', sort: 'lakeflow.yml' }
 /** The name of the stored file in messages. */
 const FILE = 'lakeflow.yml'
 
+/** One entry of the state store holds it: some 900 pipelines. */
+const MAX_BYTES = 250_000
+
 /** @throws IngestError `config.invalid` (fix) when nothing was stored yet */
 export async function readStoredSpec(state: StateStore): Promise<ReadSpec> {
   const entry = await state.read(KEY)
@@ -27,6 +30,12 @@ export async function storedSpecText(state: StateStore): Promise<string | undefi
  */
 export async function storeSpec(state: StateStore, text: string): Promise<ReadSpec> {
   const read = readSpec(text, FILE)
+  const bytes = Buffer.byteLength(text)
+  if (bytes > MAX_BYTES)
+    throw new IngestError(
+      'config.invalid',
+      `${FILE} has ${bytes} bytes, and a deployment takes ${MAX_BYTES}; move some pipelines to another deployment (its stage in the settings)`,
+    )
   await state.write([{ ...KEY, value: text, expect: 'any' }, pushEntry(read.spec.push)])
   return read
 }

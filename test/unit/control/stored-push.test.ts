@@ -34,3 +34,13 @@ test('a stored section that this version does not know is said to be stored agai
 
   await expect(readStoredPush(state)).rejects.toMatchObject({ code: 'state.invalid' })
 })
+
+test('a configuration larger than one entry is refused in words, and the one before stays', async () => {
+  const state = memoryState()
+  await storeSpec(state, spec('clicks'))
+
+  const large = storeSpec(state, `${spec('views')}${'# a comment of a line\n'.repeat(12_000)}`)
+
+  await expect(large).rejects.toMatchObject({ code: 'config.invalid', message: expect.stringContaining('250000') })
+  expect(Object.keys((await readStoredPush(state)).push.tables!)).toEqual(['main.events.clicks'])
+})
