@@ -16,6 +16,8 @@ export interface ScriptedTable {
   schema: Schema
   key: readonly string[]
   history: Change[][]
+  /** A column that every change has, deletes too. Changes may then come late or again: the highest is what the source holds. */
+  sequence?: string
 }
 
 /**
@@ -34,6 +36,9 @@ export class ScriptedSource {
   /** Pieces read so far, by what they covered. */
   readonly read: string[] = []
   readonly acknowledged: Json[] = []
+  /** Where the last copy began, and the rows it told by their key; of what is read anew after a crash, the last reading. */
+  cutoff = 0
+  readonly copied = new Map<string, Row>()
 
   table(name: string, schema: Schema, key: readonly string[] = ['id']): ScriptedTable {
     const table = { schema, key, history: [] }
@@ -42,11 +47,17 @@ export class ScriptedSource {
   }
 
   /** The rows that are there now, with the position that wrote each. */
-  static rows({ key, history }: ScriptedTable): Map<string, { row: Row; at: number }> {
+  static rows({ key, history, sequence }: ScriptedTable): Map<string, { row: Row; at: number }> {
     const rows = new Map<string, { row: Row; at: number }>()
+    const newest = new Map<string, unknown>()
     history.forEach((transaction, index) => {
       for (const change of transaction) {
-        const id = keyText(change.op === 'upsert' ? change.row : change.key, key)
+        const told = change.op === 'upsert' ? change.row : change.key
+        const id = keyText(told, key)
+        if (sequence !== undefined) {
+          if (newest.has(id) && Number(newest.get(id)) >= Number(told[sequence])) continue
+          newest.set(id, told[sequence])
+        }
         if (change.op === 'delete') rows.delete(id)
         else rows.set(id, { row: { ...rows.get(id)?.row, ...change.row }, at: index + 1 })
       }
@@ -116,8 +127,11 @@ function openScripted(
       )
       .sort(([a], [b]) => (a < b ? -1 : 1))
     let rows = 0
+    for (const id of source.copied.keys())
+      if (pieceOf(id, piece.of) === piece.n && (piece.after === null || id > piece.after)) source.copied.delete(id)
     for (const [id, { row }] of mine) {
       source.read.push(`${name} ${id}`)
+      source.copied.set(id, pick(row))
       yield upsert(pick(row))
       if (++rows % source.rowsPerCheckpoint === 0) yield checkpoint<Json>({ ...piece, after: id })
     }
@@ -130,7 +144,11 @@ function openScripted(
   return {
     ...base,
     kind: 'changes',
-    head: async () => table.history.length,
+    head: async () => {
+      source.copied.clear()
+      source.cutoff = table.history.length
+      return source.cutoff
+    },
     split,
     backfill: (piece, cutoff) =>
       told(pieceRows(piece as unknown as Piece, selection.mode === 'query' ? (cutoff as number) : Infinity)),
