@@ -129,7 +129,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
     charge: (principal, bytes) => quotas.charge(principal, bytes),
     async receive(name, batch, { turn, create = false } = {}) {
       try {
-        return await backlog.during(batch.body.length, async () => {
+        return await backlog.during({ session: batch.session, bytes: batch.body.length }, async () => {
           const table = (await tables.open(name)) ?? (await tableFromBatch(name, batch, create, { tables, limits }))
           const receipt = await receive(table, batch, receivePorts, turn)
           if (receipt.schemaVersion > table.newest.version) tellSchema(name).catch(failed)
@@ -139,13 +139,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
         turn?.pass()
       }
     },
-    window() {
-      const share = backlog.share()
-      return {
-        bytes: Math.floor(settings.window.bytes * share),
-        records: Math.floor(settings.window.records * share),
-      }
-    },
+    window: () => backlog.window(),
   }
 
   const door = httpDoor(context, (request) => options.authenticate(bearerOf(request.headers)))

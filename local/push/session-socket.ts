@@ -13,11 +13,13 @@ import {
   type ReceivedFrame,
   type ServerFrame,
 } from '../../shared/push/frames.ts'
+import type { Window } from '../../shared/push/pressure.ts'
 import { type Receipt, turns } from '../../shared/push/receive.ts'
 import * as machine from '../../shared/push/session.ts'
 import { beginSession, noteDurable, resumeSession } from '../../shared/push/stored-sessions.ts'
 import { columnsOf, type PushTable } from '../../shared/push/tables.ts'
 import type { PushContext } from './context.ts'
+import { ReadingGate } from './reading-gate.ts'
 
 const KEEP_ALIVE_MS = 30_000
 const NOTE_DURABLE_MS = 2000
@@ -25,8 +27,6 @@ const NOTE_DURABLE_MS = 2000
 const MAX_UNTAKEN_BYTES = 1 << 20
 /** Batches whose rejections wait to be told, in an ack of the next turn or once answers are taken again. */
 const MAX_UNTOLD = 500
-/** How often a held connection looks whether it may go on; its own acks wake it at once. */
-const HELD_MS = 10
 
 /** One connection and its session: docs/protocol.md. Lives until its socket is closed. */
 export class SessionSocket {
@@ -41,9 +41,7 @@ export class SessionSocket {
   #closing = false
   #goodbye = false
   #draining = false
-  #paused = false
-  #heldUntilMs = 0
-  #releaseTimer: NodeJS.Timeout | undefined
+  readonly #gate: ReadingGate
   #ackDue = false
   #ackTimer: NodeJS.Timeout | undefined
   /** The window the producer knows. */
@@ -59,6 +57,7 @@ export class SessionSocket {
     this.#socket = socket
     this.#principal = principal
     this.#context = context
+    this.#gate = new ReadingGate(socket, context.clock, () => this.#mustWait())
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
     socket.on('pong', () => {
       this.#alive = true
@@ -124,7 +123,7 @@ export class SessionSocket {
     try {
       const received = isBinary ? decodeBinary(data) : decodeText(data.toString('utf8'))
       this.#act(received)
-      this.#hold(0)
+      this.#gate.hold(0)
     } catch (error) {
       this.fail(asIngestError(error))
     }
@@ -174,7 +173,7 @@ export class SessionSocket {
     this.#session = machine.openSession(stored.id, { durable, committed: stored.committed })
     this.#noted = stored.durable
     this.#schemaTold = table?.newest.version ?? 0
-    this.#toldWindow = context.settings.window
+    this.#toldWindow = firstWindow(context.window())
     this.#send({
       type: 'opened',
       v: PROTOCOL_VERSION,
@@ -182,7 +181,7 @@ export class SessionSocket {
       durable: this.durable,
       committed: stored.committed,
       ...(table && { schemaVersion: table.newest.version, columns: columnsOf(table.newest.schema) }),
-      window: context.settings.window,
+      window: this.#toldWindow,
       limits: context.settings.limits,
       encodings: [...encodings],
       binary: true,
@@ -194,7 +193,7 @@ export class SessionSocket {
     const owedMs = this.#context.charge(this.#principal, body.length)
     const offered = machine.offer(this.#session!, batch)
     if (offered.kind === 'accepted') this.#session = offered.session
-    this.#hold(owedMs)
+    this.#gate.hold(owedMs)
     if (offered.kind === 'duplicate') return this.#scheduleAck()
     const { session } = offered
     const rows = {
@@ -215,7 +214,7 @@ export class SessionSocket {
     this.#session = machine.settle(this.#session!, batch)
     if (receipt.rejectedRanges.length > 0) this.#untold.push({ end: batch.offset + batch.count, receipt })
     this.#scheduleAck()
-    this.#release()
+    this.#gate.release()
     if (this.#goodbye) this.#finish()
   }
 
@@ -259,26 +258,7 @@ export class SessionSocket {
     this.#send({ type: 'ack', durable, committed, ...rejected, ...news })
   }
 
-  /** Stops reading the socket while the producer is over its window, over its quota, or the server is behind. */
-  #hold(ms: number) {
-    this.#heldUntilMs = Math.max(this.#heldUntilMs, this.#context.clock.now() + ms)
-    if (!this.#isHeld()) return
-    this.#paused = true
-    this.#socket.pause()
-    this.#release()
-  }
-
-  #release() {
-    if (!this.#paused || this.#closing) return
-    clearTimeout(this.#releaseTimer)
-    if (this.#isHeld()) this.#releaseTimer = setTimeout(() => this.#release(), HELD_MS)
-    else {
-      this.#paused = false
-      this.#socket.resume()
-    }
-  }
-
-  #isHeld(): boolean {
+  #mustWait(): boolean {
     const window = this.#context.window()
     const { inFlightBytes = 0, inFlightRecords = 0 } = this.#session ?? {}
     return (
@@ -286,8 +266,7 @@ export class SessionSocket {
       inFlightBytes > window.bytes ||
       inFlightRecords > window.records ||
       this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES ||
-      this.#untold.length > MAX_UNTOLD ||
-      this.#context.clock.now() < this.#heldUntilMs
+      this.#untold.length > MAX_UNTOLD
     )
   }
 
@@ -311,7 +290,7 @@ export class SessionSocket {
 
   #keepAlive() {
     // Its answers are not read while it is held back.
-    if (this.#paused) return
+    if (this.#gate.isClosed) return
     if (!this.#alive) return this.#socket.terminate()
     this.#alive = false
     this.#socket.ping()
@@ -334,7 +313,7 @@ export class SessionSocket {
 
   #close(code: number, reason: string) {
     this.#closing = true
-    this.#socket.resume()
+    this.#gate.leaveOpen()
     this.#socket.close(code, reason.slice(0, 120))
     const timer = setTimeout(() => this.#socket.terminate(), 2000)
     this.#socket.once('close', () => clearTimeout(timer))
@@ -342,10 +321,16 @@ export class SessionSocket {
 
   #closed() {
     this.#closing = true
+    this.#gate.leaveOpen()
     for (const timer of this.#timers) clearInterval(timer)
-    clearTimeout(this.#releaseTimer)
     clearTimeout(this.#ackTimer)
     void this.#noteDurable()
     this.#context.leave(this, this.#principal)
   }
 }
+
+/** A session begins with a quarter: those that open together would all send what one may, before any knows of the others. */
+const firstWindow = ({ bytes, records }: Window): Window => ({
+  bytes: Math.ceil(bytes / 4),
+  records: Math.ceil(records / 4),
+})
