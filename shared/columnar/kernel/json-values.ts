@@ -2,7 +2,7 @@ import { addLevel } from './leaf'
 import { mismatch, readLeaf, readText, writes } from './leaf-values'
 import { NULL_WORD, skipKey, skipString, skipValue, space, stringEnd, Text, unescape } from './lexer'
 import { beginKeys, dropKeys, hasDuplicate, isRepeatedLater, noteKey } from './map-keys'
-import { childOf, findChild, isName, LEAF, LIST, Node, Nodes, STRUCT } from './node'
+import { childOf, findChild, isKey, LEAF, LIST, Node, Nodes, STRUCT } from './node'
 import { addRescued } from './rescue'
 import * as S from './state'
 import { fail, kindAt, State } from './state'
@@ -113,55 +113,79 @@ function readMapKey<W>(key: Node, p: usize, repetition: i32): void {
   }
 }
 
+/**
+ * Reads an object. Producers repeat the order of keys: while each field comes right after the one before it in the
+ * schema, none can be missing or come twice, and nothing has to be noted.
+ */
 export function readStruct<W>(node: Node, p: usize, repetition: i32): usize {
   if (load<u8>(p) != 0x7b) return mismatch(node, p)
+  const count = node.childCount
+  p = space(p + 1)
+  let next = 0
+  let ended = load<u8>(p) == 0x7d
+  while (!ended && next < count) {
+    const child = childOf(node, next)
+    if (!isKey(p, child)) break
+    p = readValue<W>(child, space(p + child.keyLength), repetition, node.present)
+    if (State.failed) return p
+    next++
+    p = space(p)
+    const c = load<u8>(p)
+    if (c == 0x2c) p = space(p + 1)
+    else if (c != 0x7d) return fail(S.MALFORMED, p, node.id, kindAt(p))
+    else if (next == count) return p + 1
+    else ended = true
+  }
+  return readFields<W>(node, p, repetition, next, ended)
+}
+
+/** Reads fields in any order, the first `next` of the schema having been read, from the key at `p`; or ends the object. */
+function readFields<W>(node: Node, p: usize, repetition: i32, next: i32, ended: bool): usize {
   const instance = ++Nodes.instance
   const count = node.childCount
-  let next = 0
-  let seen = 0
+  let seen = next
   let required = 0
-  p = space(p + 1)
-  if (load<u8>(p) != 0x7d) {
-    while (true) {
+  for (let i = 0; i < next; i++) {
+    childOf(node, i).seen = instance
+    required += <i32>childOf(node, i).required
+  }
+  while (!ended) {
+    let child = childOf(node, next)
+    if (next < count && isKey(p, child)) p += child.keyLength
+    else {
       if (load<u8>(p) != 0x22) return fail(S.MALFORMED, p, node.id, kindAt(p))
       const keyAt = p
-      // Producers repeat the order of keys: the one after the last is tried first.
-      let child = childOf(node, next)
-      if (next < count && isName(p + 1, child)) p += child.nameLength + 2
-      else {
-        p = skipString(p + 1)
-        if (State.failed) return p
-        const found = findKey(node, keyAt + 1, p - 1)
-        if (found < 0) {
-          p = readUnknown<W>(node, keyAt, p)
-          if (State.failed) return p
-          p = space(p)
-          const after = load<u8>(p)
-          if (after == 0x7d) break
-          if (after != 0x2c) return fail(S.MALFORMED, p, node.id, kindAt(p))
-          p = space(p + 1)
-          continue
-        }
-        next = found
-        child = childOf(node, found)
-      }
-      next++
-      if (child.seen == instance) return fail(S.DUPLICATE, p, node.id, S.GOT_OBJECT)
-      child.seen = instance
-      seen++
-      required += <i32>child.required
-      if (load<u8>(p) != 0x3a) {
-        p = space(p)
-        if (load<u8>(p) != 0x3a) return fail(S.MALFORMED, p, node.id, kindAt(p))
-      }
-      p = readValue<W>(child, space(p + 1), repetition, node.present)
+      p = skipString(p + 1)
       if (State.failed) return p
+      const found = findKey(node, keyAt + 1, p - 1)
+      if (found < 0) {
+        p = readUnknown<W>(node, keyAt, p)
+        if (State.failed) return p
+        p = space(p)
+        const after = load<u8>(p)
+        if (after == 0x7d) break
+        if (after != 0x2c) return fail(S.MALFORMED, p, node.id, kindAt(p))
+        p = space(p + 1)
+        continue
+      }
+      next = found
+      child = childOf(node, found)
       p = space(p)
-      const c = load<u8>(p)
-      if (c == 0x7d) break
-      if (c != 0x2c) return fail(S.MALFORMED, p, node.id, kindAt(p))
-      p = space(p + 1)
+      if (load<u8>(p) != 0x3a) return fail(S.MALFORMED, p, node.id, kindAt(p))
+      p++
     }
+    next++
+    if (child.seen == instance) return fail(S.DUPLICATE, p, node.id, S.GOT_OBJECT)
+    child.seen = instance
+    seen++
+    required += <i32>child.required
+    p = readValue<W>(child, space(p), repetition, node.present)
+    if (State.failed) return p
+    p = space(p)
+    const c = load<u8>(p)
+    if (c == 0x2c) p = space(p + 1)
+    else if (c == 0x7d) ended = true
+    else return fail(S.MALFORMED, p, node.id, kindAt(p))
   }
   if (required < node.requiredCount) return failMissing(node, p, instance)
   if (writes<W>()) if (seen < count) addMissing(node, instance, repetition)

@@ -8,7 +8,7 @@ import { Check, Write } from './leaf-values'
 import { newLeaf, openLeaf } from './leaf'
 import { openKeys } from './map-keys'
 import { alloc, resetMemory } from './memory'
-import { beginNodes, childOf, indexNames, leafAt, newNode, nodeAt, Nodes } from './node'
+import { beginNodes, childOf, hideName, indexNames, initMasks, leafAt, newNode, nodeAt, Nodes } from './node'
 import { initNumbers } from './numbers'
 import { encodeDictionary, encodePage, isPageDue, Page } from './pages'
 import { openRescue } from './rescue'
@@ -33,6 +33,7 @@ export function open(
   resetMemory()
   initNumbers()
   initDoubles()
+  initMasks()
   Text.at = 0
   Text.room = 0
   Page.body = 0
@@ -110,9 +111,7 @@ export function addLeaf(
 export function setRescueColumn(id: i32): void {
   const node = nodeAt(id)
   Records.rescueColumn = node
-  node.nameMask = 0
-  node.nameWord = 1
-  node.nameLength = -1
+  hideName(node)
 }
 
 export { reserveInput, feedInput }

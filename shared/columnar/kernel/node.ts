@@ -19,13 +19,11 @@ export const MAP = 3
   /** Repetition level of the second and later elements of this list or map. */
   repetition: i32
 
-  /** The name in JSON followed by a quote, so that one comparison matches the whole key. */
   name: usize
   nameLength: i32
-  nameWord: u64
-  nameMask: u64
-  /** The last eight bytes of the name and its quote, when they are more than eight. */
-  nameTail: u64
+  /** The name as a key of JSON, quotes and colon included: see isKey. */
+  key: usize
+  keyLength: i32
   /** The name as it stands between quotes in JSON, for paths. */
   escapedName: usize
   escapedLength: i32
@@ -84,23 +82,47 @@ export function newNode(kind: i32, name: usize, nameLength: i32, childCount: i32
   node.children = alloc(4 * childCount)
   node.name = name
   node.nameLength = nameLength
-  if (nameLength < 8) {
-    node.nameMask = (<u64>1 << ((nameLength + 1) << 3)) - 1
-    if (nameLength == 7) node.nameMask = u64.MAX_VALUE
-  } else node.nameMask = u64.MAX_VALUE
-  node.nameWord = load<u64>(name) & node.nameMask
-  if (nameLength > 7) node.nameTail = load<u64>(name + nameLength - 7)
-  // A name that JSON must escape never equals the raw bytes of a key: it is found by its decoded text.
-  for (let i = 0; i < nameLength; i++) {
-    const c = load<u8>(name + i)
-    if (c == 0x22 || c == 0x5c || c < 0x20) {
-      node.nameMask = 0
-      node.nameWord = 1
-    }
-  }
+  openKey(node)
   store<u32>(Nodes.all + 4 * Nodes.count++, changetype<usize>(node))
   if (node.id == 0) Nodes.root = node
   return node
+}
+
+/** No key is of a length of zero. */
+const noKey: usize = memory.data(64, 16)
+
+/** A mask of the first 32 bytes that count, then the key. */
+function openKey(node: Node): void {
+  node.key = noKey
+  // A name that JSON must escape never equals the raw bytes of a key: it is found by its decoded text.
+  for (let i = 0; i < node.nameLength; i++) {
+    const c = load<u8>(node.name + i)
+    if (c == 0x22 || c == 0x5c || c < 0x20) return
+  }
+  const length = node.nameLength + 3
+  node.keyLength = length
+  node.key = allocZeroed(64 + length)
+  memory.fill(node.key, 0xff, min(length, 32))
+  store<u8>(node.key, 0x22, 32)
+  memory.copy(node.key + 33, node.name, node.nameLength)
+  store<u16>(node.key + node.nameLength + 33, 0x3a22)
+}
+
+/** Makes the name one that no key has. */
+export function hideName(node: Node): void {
+  node.key = noKey
+  node.keyLength = 0
+  node.nameLength = -1
+}
+
+/** Whether the key at `p`, quotes and colon without space, is this field's. At least 32 bytes behind `p` can be read. */
+@inline export function isKey(p: usize, node: Node): bool {
+  const key = node.key
+  const length = node.keyLength
+  if (v128.any_true(v128.and(v128.xor(v128.load(p), v128.load(key, 32)), v128.load(key)))) return false
+  if (length <= 16) return length != 0
+  if (v128.any_true(v128.and(v128.xor(v128.load(p, 16), v128.load(key, 48)), v128.load(key, 16)))) return false
+  return length <= 32 || equalBytes(p + 32, key + 64, length - 32)
 }
 
 /** Builds the table of a struct's names, once its children are set. */
@@ -130,30 +152,40 @@ export function findChild(node: Node, name: usize, length: i32): i32 {
   }
 }
 
-/** Whether the key whose first character is at `p` is this field's name, closing quote included. */
-@inline export function isName(p: usize, node: Node): bool {
-  if ((load<u64>(p) & node.nameMask) != node.nameWord) return false
-  const length = node.nameLength
-  if (length < 8) return true
-  if (load<u64>(p + length - 7) != node.nameTail) return false
-  return length < 16 || equalBytes(p + 8, node.name + 8, length - 15)
+/** Sixteen set bytes and sixteen zeros: read from 16 - n on, a mask of the first n bytes. */
+const masks: usize = memory.data(32, 16)
+
+export function initMasks(): void {
+  memory.fill(masks, 0xff, 16)
 }
 
-@inline function lowBytes(n: i32): u64 {
-  return (<u64>1 << (<u64>n << 3)) - 1
+@inline function firstBytes(p: usize, n: i32): v128 {
+  return v128.and(v128.load(p), v128.load(masks + 16 - n))
 }
 
+/** At least 16 bytes behind `p` can be read. */
 @inline export function hashBytes(p: usize, length: i32): i32 {
   let h: u64 = <u64>length * 0x9e3779b97f4a7c15
-  let i = 0
-  for (; i + 8 <= length; i += 8) h = rotl<u64>((h ^ load<u64>(p + i)) * 0xff51afd7ed558ccd, 29)
-  if (i < length) h = (h ^ (load<u64>(p + i) & lowBytes(length - i))) * 0xff51afd7ed558ccd
-  h ^= h >> 32
-  return <i32>h
+  let left = length
+  // Short strings, and the ends of long ones, without a branch on their length.
+  for (; left > 16; left -= 16) {
+    h = (h ^ load<u64>(p)) * 0xff51afd7ed558ccd
+    h = rotl<u64>((h ^ load<u64>(p, 8)) * 0xff51afd7ed558ccd, 29)
+    p += 16
+  }
+  const last = firstBytes(p, left)
+  h = (h ^ i64x2.extract_lane(last, 0)) * 0xff51afd7ed558ccd
+  h = (rotl<u64>(h, 29) ^ i64x2.extract_lane(last, 1)) * 0xff51afd7ed558ccd
+  return <i32>(h ^ (h >> 32))
 }
 
+/** At least 16 bytes behind `a` and `b` can be read. */
 @inline export function equalBytes(a: usize, b: usize, length: i32): bool {
-  let i = 0
-  for (; i + 8 <= length; i += 8) if (load<u64>(a + i) != load<u64>(b + i)) return false
-  return i == length || ((load<u64>(a + i) ^ load<u64>(b + i)) & lowBytes(length - i)) == 0
+  let left = length
+  for (; left > 16; left -= 16) {
+    if (v128.any_true(v128.xor(v128.load(a), v128.load(b)))) return false
+    a += 16
+    b += 16
+  }
+  return !v128.any_true(v128.and(v128.xor(v128.load(a), v128.load(b)), v128.load(masks + 16 - left)))
 }
