@@ -1,4 +1,4 @@
-import { inferSchema } from '../schema/infer.ts'
+import { inferSchema, sampleRecords } from '../schema/infer.ts'
 import { foldName } from '../schema/names.ts'
 import type { Field, LogicalType } from '../schema/types.ts'
 import type { Encoding } from './frames.ts'
@@ -21,12 +21,8 @@ export function columnsOfRecords(
   keep?: Intervals,
 ): readonly Field[] {
   const body = decompress(batch.body, batch.encoding, limits.batchBytes)
-  const text = Buffer.from(keep ? keepRecords(body, keep) : body).toString('utf8')
-  const rows = text
-    .split('\n', SAMPLE)
-    .flatMap(parseRow)
-    .filter((row) => isShallow(row, MAX_DEPTH))
-  return usable(inferSchema(rows).fields)
+  const records = [...sampleRecords(keep ? keepRecords(body, keep) : body, SAMPLE)]
+  return usable(inferSchema(records.filter((record) => isShallow(record, MAX_DEPTH))).fields)
 }
 
 function usable(fields: readonly Field[]): Field[] {
@@ -54,12 +50,4 @@ function usableType(type: LogicalType): LogicalType | undefined {
 function isShallow(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return true
   return depth > 0 && Object.values(value).every((inner) => isShallow(inner, depth - 1))
-}
-
-function parseRow(line: string): unknown[] {
-  try {
-    return [JSON.parse(line)]
-  } catch {
-    return []
-  }
 }

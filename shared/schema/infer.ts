@@ -1,61 +1,127 @@
+import { foldName } from './names.ts'
 import type { Field, LogicalType, Schema } from './types.ts'
 
 /**
- * The columns of JSON objects, in the order they are first seen, all nullable. Whole numbers are `long`, others `double`,
- * objects structs, lists arrays. Values of kinds that have no common type, and lists or objects that are always empty, are
- * `variant`; a column that is always null is `string`.
+ * The schema of sample records. A sample is evidence, so the types are wide and every field is nullable:
+ *
+ * * whole numbers are `long`, beyond 64 bits `decimal(38,0)`; other numbers are `double`; both together are `double`;
+ * * text is `string`; with `dates`, RFC 3339 text with a zone is `timestamp`, `YYYY-MM-DD` is `date`, both together are
+ *   `timestamp`, and beside other text they are `string`;
+ * * objects merge field by field, arrays element by element; an empty object or array, and values without a common
+ *   type, are `variant`; a field that is only ever null is `string`.
+ *
+ * Fields come in the order in which they are first seen. Merging is associative and, but for that order, commutative.
  */
-export function inferSchema(rows: readonly unknown[]): Schema {
-  const type = rows.filter(isObject).reduce<Seen>((seen, row) => merge(seen, seenOf(row)), { kind: 'null' })
-  return { fields: type.kind === 'struct' ? fieldsOf(type) : [] }
+export function inferSchema(samples: Iterable<unknown>, { dates = false } = {}): Schema {
+  let seen: Shape = nothing
+  for (const sample of samples) if (isObject(sample)) seen = merge(seen, shapeOf(sample, dates))
+  return { fields: seen.kind === 'object' ? fieldsOf(seen) : [] }
 }
 
-type Seen =
-  | { kind: 'null' | 'boolean' | 'long' | 'double' | 'string' | 'variant' }
-  | { kind: 'struct'; fields: Map<string, Seen> }
-  | { kind: 'array'; element: Seen }
+/** The records of NDJSON or of JSON arrays of objects; lines that are no JSON are passed over. */
+export function* sampleRecords(bytes: Uint8Array, limit = 1000): Iterable<unknown> {
+  const text = new TextDecoder().decode(bytes)
+  let count = 0
+  const whole = parse(text)
+  for (const line of whole === undefined ? text.split('\n') : [text]) {
+    const value = whole ?? parse(line)
+    for (const record of Array.isArray(value) ? value : [value]) {
+      if (!isObject(record)) continue
+      if (count++ === limit) return
+      yield record
+    }
+  }
+}
 
-function seenOf(value: unknown): Seen {
-  if (value === null || value === undefined) return { kind: 'null' }
+/** Integers that a double cannot hold stay exact: as bigint. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text, (_, value, context?: { source: string }) =>
+      typeof value === 'number' && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? '')
+        ? BigInt(context!.source)
+        : value,
+    )
+  } catch {
+    return undefined
+  }
+}
+
+type Shape =
+  | { kind: 'nothing' | 'boolean' | 'long' | 'wide' | 'double' | 'date' | 'timestamp' | 'string' | 'any' }
+  | { kind: 'object'; fields: ReadonlyMap<string, Shape> }
+  | { kind: 'list'; element: Shape }
+
+const nothing: Shape = { kind: 'nothing' }
+const numbers = ['long', 'wide', 'double']
+const times = ['date', 'timestamp']
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function shapeOf(value: unknown, dates: boolean): Shape {
+  if (value === null || value === undefined) return nothing
+  if (Array.isArray(value))
+    return { kind: 'list', element: value.map((inner) => shapeOf(inner, dates)).reduce(merge, nothing) }
   if (typeof value === 'boolean') return { kind: 'boolean' }
-  if (typeof value === 'string') return { kind: 'string' }
-  if (typeof value === 'number')
-    return { kind: Number.isInteger(value) && Math.abs(value) < 2 ** 63 ? 'long' : 'double' }
-  if (Array.isArray(value)) return { kind: 'array', element: value.map(seenOf).reduce(merge, { kind: 'null' }) }
-  return { kind: 'struct', fields: new Map(Object.entries(value).map(([name, field]) => [name, seenOf(field)])) }
+  if (typeof value === 'number') return { kind: Number.isSafeInteger(value) ? 'long' : 'double' }
+  if (typeof value === 'bigint') return { kind: BigInt.asIntN(64, value) === value ? 'long' : 'wide' }
+  if (typeof value === 'string') return { kind: dates ? textKind(value) : 'string' }
+  if (value instanceof Date) return { kind: 'timestamp' }
+  if (!isObject(value)) return { kind: 'any' }
+  return {
+    kind: 'object',
+    fields: new Map(Object.entries(value).map(([name, inner]) => [name, shapeOf(inner, dates)])),
+  }
 }
 
-function merge(a: Seen, b: Seen): Seen {
-  if (a.kind === 'null') return b
-  if (b.kind === 'null') return a
-  if (a.kind === 'struct' && b.kind === 'struct') {
+function textKind(text: string): 'date' | 'timestamp' | 'string' {
+  const match = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2}))?$/.exec(text)
+  if (!match || Number.isNaN(Date.parse(text.replace(' ', 'T')))) return 'string'
+  return match[1] ? 'timestamp' : 'date'
+}
+
+function merge(a: Shape, b: Shape): Shape {
+  if (a.kind === 'nothing') return b
+  if (b.kind === 'nothing') return a
+  if (a.kind === 'object' && b.kind === 'object') {
     const fields = new Map(a.fields)
-    for (const [name, field] of b.fields) fields.set(name, merge(fields.get(name) ?? { kind: 'null' }, field))
-    return { kind: 'struct', fields }
+    for (const [name, shape] of b.fields) fields.set(name, merge(fields.get(name) ?? nothing, shape))
+    return { kind: 'object', fields }
   }
-  if (a.kind === 'array' && b.kind === 'array') return { kind: 'array', element: merge(a.element, b.element) }
+  if (a.kind === 'list' && b.kind === 'list') return { kind: 'list', element: merge(a.element, b.element) }
   if (a.kind === b.kind) return a
-  const numbers = (a.kind === 'long' || a.kind === 'double') && (b.kind === 'long' || b.kind === 'double')
-  return { kind: numbers ? 'double' : 'variant' }
+  const both = [a.kind, b.kind]
+  if (both.every((kind) => numbers.includes(kind))) return { kind: both.includes('double') ? 'double' : 'wide' }
+  if (both.every((kind) => times.includes(kind))) return { kind: 'timestamp' }
+  return { kind: both.every((kind) => kind === 'string' || times.includes(kind)) ? 'string' : 'any' }
 }
 
-function fieldsOf({ fields }: Extract<Seen, { kind: 'struct' }>): Field[] {
-  return [...fields].map(([name, seen]) => ({ name, type: typeOf(seen), nullable: true }))
+function fieldsOf(shape: Shape & { kind: 'object' }): Field[] {
+  const names = new Set<string>()
+  const fields: Field[] = []
+  for (const [name, inner] of shape.fields) {
+    // Column names are unique ignoring case: of two that differ in case only, the first is the column.
+    if (names.has(foldName(name))) continue
+    names.add(foldName(name))
+    fields.push({ name, type: typeOf(inner), nullable: true })
+  }
+  return fields
 }
 
-function typeOf(seen: Seen): LogicalType {
-  switch (seen.kind) {
-    case 'null':
+function typeOf(shape: Shape): LogicalType {
+  switch (shape.kind) {
+    case 'object':
+      return shape.fields.size === 0 ? { kind: 'variant' } : { kind: 'struct', fields: fieldsOf(shape) }
+    case 'list':
+      if (shape.element.kind === 'nothing') return { kind: 'variant' }
+      return { kind: 'array', element: typeOf(shape.element), containsNull: true }
+    case 'nothing':
       return { kind: 'string' }
-    case 'struct':
-      return seen.fields.size === 0 ? { kind: 'variant' } : { kind: 'struct', fields: fieldsOf(seen) }
-    case 'array':
-      return seen.element.kind === 'null'
-        ? { kind: 'variant' }
-        : { kind: 'array', element: typeOf(seen.element), containsNull: true }
+    case 'wide':
+      return { kind: 'decimal', precision: 38, scale: 0 }
+    case 'any':
+      return { kind: 'variant' }
     default:
-      return { kind: seen.kind }
+      return { kind: shape.kind }
   }
 }
-
-const isObject = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value)
