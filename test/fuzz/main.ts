@@ -8,7 +8,7 @@ import { createAuthenticator } from '../../shared/push/auth.ts'
 import { memoryQueue } from '../../shared/queue/memory.ts'
 import { memoryState } from '../../shared/state/memory.ts'
 import { memoryStorage } from '../../shared/storage/memory.ts'
-import { clicks } from '../support/push.ts'
+import { clicks, rowsOf } from '../support/push.ts'
 import {
   type Conversation,
   conversations,
@@ -17,6 +17,7 @@ import {
   httpRequests,
   Judge,
   judgeAnswer,
+  judgeTable,
   watchedQueue,
 } from '../support/push-fuzz.ts'
 import { converse, fuzzWorld, request } from '../support/push-fuzz-world.ts'
@@ -40,7 +41,11 @@ let done = 0
 function noteEnd(kind: string, { broken, ended }: Outcome) {
   ends.set(`${kind} ${ended}`, (ends.get(`${kind} ${ended}`) ?? 0) + 1)
   done++
-  if (broken.length > 0) throw new Error(`${kind}: ${broken.join('; ')}`)
+  blame(broken.map((what) => `${kind}: ${what}`))
+}
+
+function blame(broken: readonly string[]) {
+  if (broken.length > 0) throw new Error(broken.join('; '))
 }
 
 async function inProcess(numRuns: number, chunkSeed: number) {
@@ -49,13 +54,16 @@ async function inProcess(numRuns: number, chunkSeed: number) {
   const posted = fc.asyncProperty(httpRequests, async (one) => noteEnd('http', await request(one, world)))
   await fc.assert(session, { numRuns: Math.round(numRuns * 0.75), seed: chunkSeed })
   await fc.assert(posted, { numRuns: Math.round(numRuns * 0.25), seed: chunkSeed })
+  blame(await world.finish())
 }
 
 async function throughSockets(numRuns: number, chunkSeed: number) {
-  const { queue, stored, taken, state } = watchedQueue(memoryQueue())
+  const watched = watchedQueue(memoryQueue())
+  const { queue, stored, taken, state } = watched
+  const storage = memoryStorage()
   const grants = [{ tables: ['main.*.*'], actions: ['write' as const] }]
   const server = await startPushServer({
-    storage: memoryStorage(),
+    storage,
     state: memoryState(),
     queue,
     clock: systemClock,
@@ -83,6 +91,7 @@ async function throughSockets(numRuns: number, chunkSeed: number) {
   await fc.assert(posted, { numRuns: Math.round(numRuns * 0.25), seed: chunkSeed })
   await fc.assert(session, { numRuns: Math.round(numRuns * 0.75), seed: chunkSeed })
   await server.close()
+  blame(judgeTable(await rowsOf(storage), watched))
 }
 
 /** The conversation, and a `close` after it, so that the server always ends the connection. */

@@ -11,15 +11,19 @@ import { IngestError } from '../../shared/core/errors.ts'
 import { createAuthenticator } from '../../shared/push/auth.ts'
 import { bearerOf } from '../../shared/push/bearer.ts'
 import { createQuotas } from '../../shared/push/quota.ts'
-import { receive } from '../../shared/push/receive.ts'
-import { createPushTables } from '../../shared/push/tables.ts'
-import { validateRows } from '../../shared/push/validate.ts'
 import { memoryQueue } from '../../shared/queue/memory.ts'
 import { memoryState } from '../../shared/state/memory.ts'
 import { memoryStorage } from '../../shared/storage/memory.ts'
-import { seededRandom } from './delta.ts'
-import { clicks } from './push.ts'
-import { type Conversation, fuzzLimits, type HttpRequest, Judge, judgeAnswer, watchedQueue } from './push-fuzz.ts'
+import { pushProcess, rowsOf } from './push.ts'
+import {
+  type Conversation,
+  fuzzLimits,
+  type HttpRequest,
+  Judge,
+  judgeAnswer,
+  judgeTable,
+  watchedQueue,
+} from './push-fuzz.ts'
 
 /** The far end of a connection, in this process. Only what the session uses of a WebSocket. */
 class FarEnd extends EventEmitter {
@@ -56,12 +60,13 @@ class FarEnd extends EventEmitter {
 
 const grants = [{ tables: ['main.*.*'], actions: ['write' as const] }]
 
-/** One server without sockets, threads or a flush: sessions and the HTTP door as they are, over memory. */
+/** One server without sockets or threads: sessions, the HTTP door, and the files that batches are written into, over memory. */
 export function fuzzWorld() {
   const clock = systemClock
-  const ports = { storage: memoryStorage(), state: memoryState(), clock, random: seededRandom(1) }
-  const tables = createPushTables([clicks], ports)
-  const { queue, stored, taken, state } = watchedQueue(memoryQueue())
+  const watched = watchedQueue(memoryQueue())
+  const { stored, taken, state } = watched
+  const ports = { storage: memoryStorage(), state: memoryState(), clock, queue: watched.queue }
+  const { tables, receive, flushAndCommit } = pushProcess(ports, 1, { through: true, limits: fuzzLimits })
   const quotas = createQuotas(clock)
   let pending = 0
   const context: PushContext = {
@@ -79,9 +84,7 @@ export function fuzzWorld() {
     async receive(name, batch, { turn: place } = {}) {
       pending++
       try {
-        const validate = async (input: Parameters<typeof validateRows>[0]) => validateRows(input)
-        const table = (await tables.open(name))!
-        return await receive(table, batch, { queue, tables, validate, clock, limits: fuzzLimits }, place)
+        return await receive(batch, name, place)
       } finally {
         place?.pass()
         pending--
@@ -91,7 +94,20 @@ export function fuzzWorld() {
   }
   const authenticate = createAuthenticator({ tokens: [{ name: 'w', token: 'secret', grants, quota: {} }] })
   const door = httpDoor(context, (request) => authenticate(bearerOf(request.headers)))
-  return { context, stored, taken, state, authenticate, door, isBusy: () => pending > 0 }
+  return {
+    context,
+    stored,
+    taken,
+    state,
+    authenticate,
+    door,
+    isBusy: () => pending > 0,
+    /** Commits what was taken, and returns what the table breaks. */
+    async finish() {
+      await flushAndCommit()
+      return judgeTable(await rowsOf(ports.storage), watched)
+    },
+  }
 }
 
 export type FuzzWorld = ReturnType<typeof fuzzWorld>

@@ -171,28 +171,37 @@ function damaged(message: string | Uint8Array, harm: Damage): string | Uint8Arra
   return typeof message === 'string' ? result.toString('utf8') : result
 }
 
+type TakenBatch = { header: BatchHeader; body: Uint8Array }
+
 /** A durable buffer that remembers what it took, by session, and refuses when it is told to. */
 export function watchedQueue(inner: Queue) {
-  const stored = new Map<string, { header: BatchHeader; body: Uint8Array }[]>()
+  const stored = new Map<string, TakenBatch[]>()
   /** In the order they came; whoever looks empties it. */
-  const taken: { header: BatchHeader; body: Uint8Array }[] = []
-  const state = { refuse: undefined as number | undefined }
+  const taken: TakenBatch[] = []
+  /** `refused`: records of batches that it did not take. */
+  const state = { refuse: undefined as number | undefined, refused: 0 }
+
+  async function take<T>(records: readonly QueueRecord[], send: () => Promise<T>): Promise<T> {
+    if (state.refuse !== undefined && state.refuse-- === 0) {
+      for (const { header } of records) state.refused += Number(header.to) - Number(header.from)
+      throw new IngestError('queue.full', 'the disk is full')
+    }
+    const sent = await send()
+    for (const { header, body } of records) {
+      const known = header as unknown as BatchHeader
+      taken.push({ header: known, body })
+      stored.set(known.session, [...(stored.get(known.session) ?? []), { header: known, body }])
+    }
+    return sent
+  }
+
   const queue: Queue = {
     receive: (options) => inner.receive(options),
     delete: (receipts) => inner.delete(receipts),
     depth: () => inner.depth(),
     close: () => inner.close(),
-    async send(records: readonly QueueRecord[]) {
-      if (state.refuse !== undefined && state.refuse-- === 0) {
-        throw new IngestError('queue.full', 'the disk is full')
-      }
-      await inner.send(records)
-      for (const { header, body } of records) {
-        const known = header as unknown as BatchHeader
-        taken.push({ header: known, body })
-        stored.set(known.session, [...(stored.get(known.session) ?? []), { header: known, body }])
-      }
-    },
+    send: (records) => take(records, () => inner.send(records)),
+    sendTaken: (records, visibilityMs) => take(records, () => inner.sendTaken!(records, visibilityMs)),
   }
   return { queue, stored, taken, state }
 }
@@ -265,22 +274,49 @@ export class Judge {
 }
 
 /** What was acknowledged is in the buffer and fits the table, or is named as left out. */
-function checkRows({ header, body }: { header: BatchHeader; body: Uint8Array }, rejected: Intervals): string[] {
+function checkRows({ header, body }: TakenBatch, rejected: Intervals): string[] {
   const isRejected = (offset: number) => rejected.some(([from, to]) => offset >= from && offset < to)
   const offsets = Array.from({ length: header.to - header.from }, (_, i) => header.from + i)
   if (body.length === 0) return offsets.filter((at) => !isRejected(at)).map((at) => `record ${at} is nowhere`)
-  const text =
-    header.encoding === 'none' ? body : header.encoding === 'gzip' ? gunzipSync(body) : zstdDecompressSync(body)
-  const rows = Buffer.from(text)
-    .toString()
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '')
+  const rows = linesOf({ header, body })
   if (rows.length !== offsets.length) return [`${rows.length} lines stand for ${offsets.length} records`]
   return rows.flatMap((line, i) => {
     const fits = verdicts.get(line)
     if (fits === undefined || fits !== isRejected(header.from + i)) return []
     return [`${line} was ${fits ? 'left out' : 'accepted'}`]
+  })
+}
+
+function linesOf({ header, body }: TakenBatch): string[] {
+  const text =
+    header.encoding === 'none' ? body : header.encoding === 'gzip' ? gunzipSync(body) : zstdDecompressSync(body)
+  return Buffer.from(text)
+    .toString()
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+}
+
+/** What the table breaks once everything that was taken is committed. What the buffer refused may be in it all the same. */
+export function judgeTable(
+  rows: readonly Record<string, unknown>[],
+  { stored, state }: Pick<ReturnType<typeof watchedQueue>, 'stored' | 'state'>,
+): string[] {
+  // A batch that was sent again may have been taken again.
+  const batches = [...stored].flatMap(([session, taken]) => [
+    ...new Map(taken.map((batch) => [`${session}-${batch.header.from}-${batch.header.to}`, batch])).values(),
+  ])
+  const wanted = batches.reduce((sum, { header: { from, to, rejected } }) => sum + to - from - rejected, 0)
+  if (rows.length < wanted || rows.length > wanted + state.refused)
+    return [`the table has ${rows.length} rows, wanted ${wanted} to ${wanted + state.refused}`]
+  const found = Map.groupBy(rows, ({ id, n }) => `${id} ${n ?? null}`)
+  const expected = Map.groupBy(
+    batches.flatMap((batch) => (batch.body.length === 0 ? [] : linesOf(batch))).filter((line) => verdicts.get(line)),
+    (line) => `${JSON.parse(line).id} ${/"n":(-?\d+)/.exec(line)?.[1] ?? null}`,
+  )
+  return [...expected].flatMap(([row, times]) => {
+    const count = found.get(row)?.length ?? 0
+    return count < times.length ? [`${times.length - count} of the rows ${row} are not in the table`] : []
   })
 }
 
@@ -362,7 +398,7 @@ const allowedStatuses = new Set([200, 400, 401, 403, 404, 405, 413, 429, 503])
 export function judgeAnswer(
   sent: HttpRequest,
   { status, text }: { status: number; text: string },
-  taken: readonly { header: BatchHeader; body: Uint8Array }[],
+  taken: readonly TakenBatch[],
 ): string[] {
   const answer = JSON.parse(text) as { error?: { code: string }; rejectedRanges?: [number, number][] }
   if (!allowedStatuses.has(status)) return [`status ${status} for ${sent.method} ${sent.url}: ${text}`]

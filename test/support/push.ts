@@ -8,7 +8,7 @@ import { openCommitter } from '../../shared/push/commit.ts'
 import { isForGood, keepDeadLetter } from '../../shared/push/dead-letters.ts'
 import { createFlusher, defaultFlushLimits, VISIBILITY_MS } from '../../shared/push/flush.ts'
 import type { Intervals } from '../../shared/push/intervals.ts'
-import { defaultLimits } from '../../shared/push/payload.ts'
+import { defaultLimits, type PushLimits } from '../../shared/push/payload.ts'
 import type { IngestBatch, Receipt, ReceivePorts, Turn } from '../../shared/push/receive.ts'
 import { receive } from '../../shared/push/receive.ts'
 import { tableFile } from '../../shared/push/table-file.ts'
@@ -52,7 +52,11 @@ export interface PushPorts {
 export function pushProcess(
   ports: PushPorts,
   seed: number,
-  { declared = [clicks], through = false }: { declared?: readonly DeclaredTable[]; through?: boolean } = {},
+  {
+    declared = [clicks],
+    through = false,
+    limits = defaultLimits,
+  }: { declared?: readonly DeclaredTable[]; through?: boolean; limits?: PushLimits } = {},
 ) {
   const random: Random = seededRandom(seed)
   const tables = createPushTables(declared, { ...ports, random }, 0)
@@ -61,16 +65,16 @@ export function pushProcess(
     random,
     tables,
     keepAside: (record: ReceivedRecord, missing: Intervals, error: IngestError) =>
-      keepDeadLetter(record, missing, error, { ...ports, batchBytes: defaultLimits.batchBytes, nowMs: 0 }),
+      keepDeadLetter(record, missing, error, { ...ports, batchBytes: limits.batchBytes, nowMs: 0 }),
     openFile: async (target: Parameters<typeof tableFile>[0]) =>
       tableFile(target, ports.storage.writer(target.path), createBatchWriter),
   }
-  const flusher = createFlusher(flushPorts, { ...defaultFlushLimits, lanes: 2 })
+  const flusher = createFlusher(flushPorts, { ...defaultFlushLimits, lanes: 2, batchBytes: limits.batchBytes })
   const receivePorts: ReceivePorts = {
     ...ports,
     tables,
     validate: async (input) => validateRows(input),
-    limits: defaultLimits,
+    limits,
     ...(through && {
       through: { write: flusher.write, send: (records) => ports.queue.sendTaken!(records, VISIBILITY_MS) },
     }),

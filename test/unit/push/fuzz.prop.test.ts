@@ -19,6 +19,7 @@ test('whatever is sent, the answer is a frame of the protocol, an error and a cl
     { numRuns: runs },
   )
 
+  expect(await world.finish()).toEqual([])
   // The generator reaches what it is for: sessions that go on, and the refusals by name.
   expect([...ends]).toEqual(
     expect.arrayContaining(['open', 'push.frame_invalid', 'push.count_mismatch', 'push.offset_gap', 'push.too_large']),
@@ -38,5 +39,6 @@ test('whatever is posted, the answer is a status of the protocol, and 200 only f
     { numRuns: runs },
   )
 
+  expect(await world.finish()).toEqual([])
   expect([...statuses]).toEqual(expect.arrayContaining(['200', '400', '401', '403', '404', '405', '413', '503']))
 })
