@@ -93,6 +93,7 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
     queue,
     tables,
     validate: workers.validate,
+    state,
     clock,
     limits,
     ...(queue.sendTaken && {

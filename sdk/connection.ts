@@ -4,7 +4,13 @@ import { type Post, postLane } from './post.ts'
 
 const OPEN_TIMEOUT_MS = 15_000
 
-export interface Opened {
+/** What was left out of the records that a message says are durable. */
+export interface LeftOut {
+  rejectedRanges?: [number, number][]
+  rejected?: Rejection[]
+}
+
+export interface Opened extends LeftOut {
   session: string
   durable: number
   committed: number
@@ -31,19 +37,12 @@ export interface Column {
 
 export type ServerMessage =
   | ({ type: 'opened' } & Opened)
-  | {
-      type: 'ack'
-      durable: number
-      committed: number
-      rejectedRanges?: [number, number][]
-      rejected?: Rejection[]
-      window?: Window
-    }
+  | ({ type: 'ack'; durable: number; committed: number; window?: Window } & LeftOut)
   | { type: 'schema'; schemaVersion: number; columns: Column[] }
   | { type: 'drain'; inMs: number; reason: string }
-  | { type: 'pong'; durable?: number; committed?: number }
+  | ({ type: 'pong'; durable?: number; committed?: number } & LeftOut)
   | { type: 'error'; code: string; message: string; retryable: boolean; retryAfterMs?: number }
-  | { type: 'closed'; durable: number; committed: number }
+  | ({ type: 'closed'; durable: number; committed: number } & LeftOut)
 
 /** What API Gateway answers when the function behind it failed or took too long: `{"message": "Internal server error", ...}`. */
 interface GatewayMessage {

@@ -1,8 +1,12 @@
 import { RejectedRecordsError, type Rejection } from './errors.ts'
 
+/** Ranges remembered; of older ones nobody asks. */
+const MAX_RANGES = 10_000
+
 /** Records the server left out: told to `onReject`, else kept until the next `flush` or `close` throws them. */
 export class Rejections {
   readonly #onReject: ((reasons: readonly Rejection[], count: number) => void) | undefined
+  /** Ascending and disjoint. */
   #ranges: [number, number][] = []
   #reasons: Rejection[] = []
   #unreported = 0
@@ -14,13 +18,14 @@ export class Rejections {
   }
 
   note(ranges: [number, number][], reasons: Rejection[]) {
-    // An ack repeated after a resend names the same records again.
-    const fresh = ranges.filter(([from]) => !this.#has(from))
+    // What was told on another connection, or in an answer that was lost, is told again, perhaps in other pieces.
+    const fresh = ranges.flatMap((range) => this.#unknownOf(range))
     if (fresh.length === 0) return
     const count = fresh.reduce((sum, [from, to]) => sum + to - from, 0)
-    this.#ranges = [...this.#ranges, ...fresh].slice(-10_000)
-    this.#reasons = [...this.#reasons, ...reasons].slice(-1000)
-    if (this.#onReject) this.#onReject(reasons, count)
+    const news = reasons.filter(({ offset }) => !this.#has(offset))
+    this.#ranges = [...this.#ranges, ...fresh].sort((a, b) => a[0] - b[0]).slice(-MAX_RANGES)
+    this.#reasons = [...this.#reasons, ...news].slice(-1000)
+    if (this.#onReject) this.#onReject(news, count)
     else this.#unreported += count
   }
 
@@ -45,6 +50,31 @@ export class Rejections {
   }
 
   #has(offset: number) {
-    return this.#ranges.some(([from, to]) => offset >= from && offset < to)
+    return (this.#ranges[this.#after(offset) - 1]?.[1] ?? 0) > offset
+  }
+
+  /** The parts of a range that were not heard of before. */
+  #unknownOf([from, to]: [number, number]): [number, number][] {
+    const parts: [number, number][] = []
+    let next = from
+    for (let i = Math.max(0, this.#after(from) - 1); i < this.#ranges.length && this.#ranges[i]![0] < to; i++) {
+      const [start, end] = this.#ranges[i]!
+      if (start > next) parts.push([next, start])
+      next = Math.max(next, end)
+    }
+    if (next < to) parts.push([next, to])
+    return parts
+  }
+
+  /** The place of the first range that begins after an offset. */
+  #after(offset: number): number {
+    let low = 0
+    let high = this.#ranges.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#ranges[middle]![0] > offset) high = middle
+      else low = middle + 1
+    }
+    return low
   }
 }

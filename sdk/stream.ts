@@ -1,5 +1,5 @@
 import { type Batch, inBatches, toLine } from './batch.ts'
-import type { Column, Opened, ServerMessage } from './connection.ts'
+import type { Column, LeftOut, Opened, ServerMessage } from './connection.ts'
 import { ZerobusError } from './errors.ts'
 import { Link, type StreamTarget } from './link.ts'
 import type { StreamOptions } from './options.ts'
@@ -211,7 +211,8 @@ export class ZerobusStream {
     }
   }
 
-  async #opened({ session, durable, committed, columns, limits }: Opened) {
+  async #opened(opened: Opened) {
+    const { session, durable, committed, columns, limits } = opened
     const { outbox } = this.#sender
     // A session resumed by its id alone goes on where it stopped.
     if (!this.#started && outbox.unacked().length === 0 && durable > outbox.next) outbox.restore(durable, [])
@@ -227,13 +228,18 @@ export class ZerobusStream {
     this.#session = session
     this.#maxRecordBytes = limits.recordBytes
     this.columns = columns ?? this.columns
+    this.#note(opened)
     this.#advance(durable, committed)
   }
 
+  /** Before the records count as durable: whoever waits for them must hear of it. */
+  #note({ rejectedRanges, rejected }: LeftOut) {
+    if (rejectedRanges) this.#rejections.note(rejectedRanges, rejected ?? [])
+  }
+
   #receive(message: ServerMessage) {
+    if ('durable' in message) this.#note(message)
     if (message.type === 'ack' || message.type === 'closed') {
-      if (message.type === 'ack' && message.rejectedRanges)
-        this.#rejections.note(message.rejectedRanges, message.rejected ?? [])
       if (message.type === 'ack' && message.window) this.#sender.resize(message.window)
       this.#advance(message.durable, message.committed)
       if (message.type === 'closed') this.#link.leave()

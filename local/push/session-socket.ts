@@ -16,6 +16,7 @@ import {
 import type { Window } from '../../shared/push/pressure.ts'
 import { type Receipt, turns } from '../../shared/push/receive.ts'
 import * as machine from '../../shared/push/session.ts'
+import { rejectionsOf } from '../../shared/push/stored-rejections.ts'
 import { beginSession, noteDurable, resumeSession } from '../../shared/push/stored-sessions.ts'
 import { columnsOf, type PushTable } from '../../shared/push/tables.ts'
 import type { PushContext } from './context.ts'
@@ -36,6 +37,8 @@ export class SessionSocket {
   #table = ''
   #mayCreate = false
   #session: machine.Session | undefined
+  /** Told while the session was being opened. */
+  #committedMeanwhile = 0
   readonly #nextTurn = turns()
   #opening = false
   #closing = false
@@ -49,7 +52,7 @@ export class SessionSocket {
   #noted = 0
   #schemaTold = 0
   /** Receipts with rejections, to be told once the session's durable offset covers them. */
-  #untold: { end: number; receipt: Receipt }[] = []
+  #untold: ({ end: number } & Pick<Receipt, 'rejectedRanges' | 'rejected'>)[] = []
   #timers: NodeJS.Timeout[] = []
   #alive = true
 
@@ -102,8 +105,24 @@ export class SessionSocket {
   }
 
   noteCommitted(upTo: number) {
-    if (!this.#session) return
+    if (!this.#session) {
+      this.#committedMeanwhile = Math.max(this.#committedMeanwhile, upTo)
+      return
+    }
+    if (upTo > this.durable) {
+      this.#coverEarlier(upTo).catch((error) => this.fail(asIngestError(error)))
+      return
+    }
     this.#session = machine.noteCommitted(this.#session, upTo)
+    this.#scheduleAck()
+  }
+
+  /** What an earlier connection stored is committed now: its acks may not have reached the producer. */
+  async #coverEarlier(upTo: number) {
+    const { id } = this.#session!
+    const { rejectedRanges = [], rejected = [] } = await rejectionsOf(id, this.durable, upTo, this.#context)
+    if (rejectedRanges.length > 0) this.#untold.push({ end: upTo, rejectedRanges, rejected })
+    this.#session = machine.noteCommitted(this.#session!, upTo)
     this.#scheduleAck()
   }
 
@@ -164,12 +183,16 @@ export class SessionSocket {
     this.#mayCreate = create && table === undefined
     this.#table = frame.table
     const { subject } = this.#principal
-    const stored =
-      frame.session === undefined
-        ? await beginSession(frame.table, subject, context)
-        : await resumeSession(frame.table, frame.session, subject, context)
+    const resume = (session: string) => resumeSession(frame.table, session, subject, context)
+    const { session } = frame
+    const found = session === undefined ? await beginSession(frame.table, subject, context) : await resume(session)
     if (this.#closing) return
-    const durable = Math.max(stored.durable, context.adopt(this, stored.id), frame.durable ?? 0)
+    const earlier = context.adopt(this, found.id)
+    // Commits are told to this socket from here on; of those before, the state knows.
+    const stored = session === undefined ? found : await resume(session)
+    const durable = Math.max(stored.durable, earlier, frame.durable ?? 0)
+    const untold = await rejectionsOf(stored.id, frame.durable ?? 0, durable, context)
+    if (this.#closing) return
     this.#session = machine.openSession(stored.id, { durable, committed: stored.committed })
     this.#noted = stored.durable
     this.#schemaTold = table?.newest.version ?? 0
@@ -180,12 +203,14 @@ export class SessionSocket {
       session: stored.id,
       durable: this.durable,
       committed: stored.committed,
+      ...untold,
       ...(table && { schemaVersion: table.newest.version, columns: columnsOf(table.newest.schema) }),
       window: this.#toldWindow,
       limits: context.settings.limits,
       encodings: [...encodings],
       binary: true,
     })
+    this.noteCommitted(this.#committedMeanwhile)
   }
 
   #ingest(frame: IngestFrame, body: Uint8Array) {
@@ -212,7 +237,7 @@ export class SessionSocket {
 
   #settled(batch: machine.Batch, receipt: Receipt) {
     this.#session = machine.settle(this.#session!, batch)
-    if (receipt.rejectedRanges.length > 0) this.#untold.push({ end: batch.offset + batch.count, receipt })
+    if (receipt.rejectedRanges.length > 0) this.#untold.push({ end: batch.offset + batch.count, ...receipt })
     this.#scheduleAck()
     this.#gate.release()
     if (this.#goodbye) this.#finish()
@@ -241,10 +266,10 @@ export class SessionSocket {
     const durable = this.durable
     const told = this.#untold.filter(({ end }) => end <= durable).sort((a, b) => a.end - b.end)
     this.#untold = this.#untold.filter(({ end }) => end > durable)
-    told.forEach(({ end, receipt }, i) => {
+    told.forEach(({ end, rejectedRanges, rejected }, i) => {
       this.#sendAck(i === told.length - 1 ? durable : end, {
-        rejectedRanges: receipt.rejectedRanges.map(([from, to]) => [from, to]),
-        rejected: [...receipt.rejected],
+        rejectedRanges: rejectedRanges.map(([from, to]) => [from, to]),
+        rejected: [...rejected],
       })
     })
     if (told.length === 0) this.#sendAck(durable, {})

@@ -11,7 +11,7 @@ import type { StateStore } from '../state/state-store.ts'
 import { takeWriter, type Writer } from '../state/writers.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { FlushedFile } from './flush.ts'
-import { addRange, type Intervals, missingFrom, overlaps } from './intervals.ts'
+import { addRange, addRanges, type Intervals, missingFrom, overlaps } from './intervals.ts'
 import { committedRanges, noteCommitted, pushPartition } from './stored-sessions.ts'
 import { rootOf } from './tables.ts'
 
@@ -145,8 +145,7 @@ function bySessions(files: readonly FlushedFile[]): FlushedFile[][] {
 function unionOf(files: readonly FlushedFile[]): Ranges {
   const union: Ranges = {}
   for (const file of files)
-    for (const [session, set] of Object.entries(file.ranges))
-      union[session] = set.reduce<Intervals>((all, [from, to]) => addRange(all, from, to), union[session] ?? [])
+    for (const [session, set] of Object.entries(file.ranges)) union[session] = addRanges(union[session] ?? [], set)
   return union
 }
 

@@ -58,6 +58,14 @@ const rejection = z.strictObject({
   wanted: z.string(),
 })
 
+/** Beside every `durable`: what it covers and was not told before on this connection. */
+const rejections = {
+  /** Every record that was left out, as ranges `[from, to)` of offsets. */
+  rejectedRanges: z.array(z.tuple([offset, offset])).optional(),
+  /** The reasons of the first 100 of them. */
+  rejected: z.array(rejection).optional(),
+}
+
 const windowSize = z.strictObject({ bytes: z.int().min(0), records: z.int().min(0) })
 
 /** Frames of the server. `durable` and `committed` count from the session's start: records 0 to n-1 are. */
@@ -68,6 +76,7 @@ export const serverFrames = {
     session: sessionId,
     durable: offset,
     committed: offset,
+    ...rejections,
     /** Absent while a table that the session will create does not exist. */
     schemaVersion: z.int().min(1).optional(),
     columns: z.array(column).optional(),
@@ -82,10 +91,7 @@ export const serverFrames = {
     type: z.literal('ack'),
     durable: offset,
     committed: offset,
-    /** Every record that was left out, as ranges `[from, to)` of offsets. */
-    rejectedRanges: z.array(z.tuple([offset, offset])).optional(),
-    /** The reasons of the first 100 of them. */
-    rejected: z.array(rejection).optional(),
+    ...rejections,
     /** From here on, when the server is behind or the quota is used up. One batch may always be in flight. */
     window: windowSize.optional(),
   }),
@@ -99,6 +105,7 @@ export const serverFrames = {
     id: z.int().min(0).optional(),
     durable: offset.optional(),
     committed: offset.optional(),
+    ...rejections,
   }),
   /** Always followed by a close of the connection. `expected`: the offset the server wanted next. */
   error: z.strictObject({
@@ -110,7 +117,7 @@ export const serverFrames = {
     retryAfterMs: z.int().min(0).optional(),
     expected: offset.optional(),
   }),
-  closed: z.strictObject({ type: z.literal('closed'), durable: offset, committed: offset }),
+  closed: z.strictObject({ type: z.literal('closed'), durable: offset, committed: offset, ...rejections }),
 }
 
 const clientFrame = z.discriminatedUnion('type', [

@@ -19,6 +19,7 @@ import { defaultLimits, type PushLimits } from './payload.ts'
 import type { Window } from './pressure.ts'
 import { type ReceivePorts, receive } from './receive.ts'
 import { chargeStored, enterStored, leaveStored } from './stored-quota.ts'
+import { rejectionsOf } from './stored-rejections.ts'
 import { beginSession, resumeSession, type SessionPorts } from './stored-sessions.ts'
 import { columnsOf, type PushTable, type PushTables } from './tables.ts'
 
@@ -65,6 +66,8 @@ const connectionEntry = z.object({
   create: z.boolean(),
   /** The columns it was told; 0 for none. */
   schemaVersion: z.number(),
+  /** What was left out of the records before is told by `opened`. */
+  from: z.number().default(0),
 })
 type OpenConnection = z.infer<typeof connectionEntry>
 
@@ -75,6 +78,8 @@ const MAX_AGE_MS = 110 * 60_000
 const DRAIN_MS = 30_000
 /** A quota is enforced by answering late; much later, the reply would cost more than the message. */
 const MAX_HOLD_MS = 5000
+/** Of records left out: with them a message is below the 128 KB of API Gateway. */
+const MAX_TOLD_RANGES = 2000
 /** Of each kind, remembered by one process. */
 const MAX_REMEMBERED = 10_000
 
@@ -94,6 +99,8 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
   const connections = new Map<string, OpenConnection>()
   /** What is known to be committed, by session. */
   const committed = new Map<string, number>()
+  /** Up to where a connection was told by this process which records were left out. */
+  const told = new Map<string, number>()
 
   async function answer({ frame, body }: ReceivedFrame, connection: GatewayConnection): Promise<ServerFrame> {
     checkExpiry(connection.principal)
@@ -102,14 +109,14 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
     const opened = await connectionOf(connection.id)
     if (frame.type === 'ping') {
       const id = frame.id === undefined ? {} : { id: frame.id }
-      return { type: 'pong', ...id, ...(opened && (await progress(opened))) }
+      return { type: 'pong', ...id, ...(opened && (await tellProgress(connection.id, opened))) }
     }
     if (!opened)
       throw new IngestError(
         'push.frame_invalid',
         `the first frame must be open, and ${frame.type} waits for its answer`,
       )
-    if (frame.type === 'close') return { type: 'closed', ...(await progress(opened)) }
+    if (frame.type === 'close') return { type: 'closed', ...(await tellProgress(connection.id, opened)) }
     return ingest(frame, body!, opened, { ...connection, whole: gatewayWindow })
   }
 
@@ -157,11 +164,13 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
         ? await beginSession(frame.table, subject, ports)
         : await resumeSession(frame.table, frame.session, subject, ports)
     const schemaVersion = table?.newest.version ?? 0
-    const opened = { table: frame.table, session: stored.id, subject, create, schemaVersion }
-    const known = await progress(opened)
-    const durable = Math.max(known.durable, frame.durable ?? 0)
+    const known = await progressOf(frame.table, stored.id, state)
+    const held = frame.durable ?? 0
     // Acknowledged by a server that noted it elsewhere: from here on it counts as noted here.
-    if (durable > known.durable) await noteBatch(stored.id, known.durable, durable, ports)
+    if (held > known.durable) await noteBatch(stored.id, { from: known.durable, to: held, rejected: false }, ports)
+    const progress = await withLeftOut(stored.id, held, { ...known, durable: Math.max(known.durable, held) })
+    const { durable } = progress
+    const opened = { table: frame.table, session: stored.id, subject, create, schemaVersion, from: durable }
     const expiresAtMs = ports.clock.now() + CONNECTION_TTL_MS
     const written = await state.write([{ ...connectionKey(id), value: opened, expect: 'absent', expiresAtMs }])
     if (!written) throw new IngestError('push.frame_invalid', 'a connection has one session; open another connection')
@@ -172,8 +181,7 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
       type: 'opened',
       v: PROTOCOL_VERSION,
       session: stored.id,
-      durable,
-      committed: known.committed,
+      ...progress,
       ...(table && { schemaVersion, columns: columnsOf(table.newest.schema) }),
       window: await windowOf(gatewayWindow),
       limits: ports.limits,
@@ -202,16 +210,13 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
       (await tableFromBatch(opened.table, batch, opened.create, { tables, limits: ports.limits }))
     const versioned = schemaVersion === undefined ? batch : { ...batch, schemaVersion }
     const receipt = await receive(table, versioned, { ...ports, tables })
-    await noteBatch(opened.session, offset, offset + count, ports)
+    const rejected = receipt.rejectedRanges.length > 0
+    await noteBatch(opened.session, { from: offset, to: offset + count, rejected }, ports)
     const newest = (await tables.open(opened.table)) ?? table
     if (newest.newest.version !== opened.schemaVersion) await tellSchema(id, opened, newest)
     if (holdMs > 0) await ports.clock.sleep(Math.min(holdMs, MAX_HOLD_MS))
-    const rejected = receipt.rejectedRanges.length > 0 && {
-      rejectedRanges: receipt.rejectedRanges.map(([from, to]): [number, number] => [from, to]),
-      rejected: [...receipt.rejected],
-    }
     const window = holdMs > 0 ? { bytes: 0, records: 0 } : await windowOf(whole)
-    return { type: 'ack', ...(await progress(opened)), ...rejected, window }
+    return { type: 'ack', ...(await tellProgress(id, opened, offset - postWindow.records)), window }
   }
 
   /** Each process tells a connection once, so a producer may hear it more than once. */
@@ -248,10 +253,30 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
     return opened
   }
 
-  async function progress({ table, session }: OpenConnection): Promise<Progress> {
-    const now = await progressOf(table, session, state, committed.get(session))
-    remember(committed, session, now.committed)
-    return now
+  /**
+   * How far the session is, with the records left out of what that covers. A batch may be covered by the answer to another one
+   * before its own, so any process says this of any batch that its connection may not have heard of.
+   */
+  async function tellProgress(id: string, { table, session, from }: OpenConnection, heard = 0) {
+    const known = await progressOf(table, session, state, committed.get(session))
+    remember(committed, session, known.committed)
+    const answer = await withLeftOut(session, told.get(id) ?? Math.max(from, heard), known)
+    remember(told, id, answer.durable)
+    return answer
+  }
+
+  /** Covers no more than can be named in one message. */
+  async function withLeftOut(session: string, from: number, { durable, committed, rejects }: Progress) {
+    if (!rejects) return { durable, committed }
+    const { rejectedRanges = [], rejected = [] } = await rejectionsOf(session, from, durable, ports)
+    const covered = rejectedRanges[MAX_TOLD_RANGES]?.[0] ?? durable
+    if (rejectedRanges.length === 0) return { durable, committed }
+    return {
+      durable: covered,
+      committed: Math.min(committed, covered),
+      rejectedRanges: rejectedRanges.slice(0, MAX_TOLD_RANGES),
+      rejected: rejected.filter(({ offset }) => offset < covered),
+    }
   }
 
   return {

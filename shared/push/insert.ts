@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import { IngestError } from '../core/errors.ts'
 import { authorize, type Principal } from './auth.ts'
-import { type Encoding, errorFrame, type RecordRejection } from './frames.ts'
+import { type Encoding, errorFrame } from './frames.ts'
 import { decompress, type PushLimits } from './payload.ts'
 import type { IngestBatch, Receipt } from './receive.ts'
 import { arrayToLines, countRecords } from './records.ts'
+import { keptRejections, type Rejected } from './stored-rejections.ts'
 import { beginSession, type SessionPorts, sessionOfKey } from './stored-sessions.ts'
 
 /** One request of the HTTP door: docs/protocol.md, "The HTTP door". */
@@ -23,29 +24,25 @@ export interface InsertPorts extends SessionPorts {
   receive(table: string, batch: IngestBatch): Promise<Receipt>
 }
 
-/** Records left out, their offsets counted in the request. Empty when all are durable. */
-export interface InsertResult {
-  rejectedRanges?: [number, number][]
-  rejected?: RecordRejection[]
-}
-
 interface DoorSession {
   id: string
   /** The offset of the next record. */
   next: number
-  /** With a key: how much of it is in the table already. */
+  /** With a key: how much of it is in the table already, and the columns by which records of it were left out before. */
   committed: number
+  schemaVersion?: number
 }
 
 const KEY_TTL_MS = 24 * 3600_000
 const OPEN_ARRAY = 91
 
 /**
- * Takes requests of records. Those without a key are numbered in one session of this process a table.
+ * Takes requests of records, and answers with those left out, their offsets counted in the request. Requests without a key are
+ * numbered in one session of this process a table. A repeated key gets the same answer.
  *
  * @throws IngestError of push; nothing of the request is durable then, or it is unknown
  */
-export function createInserts(ports: InsertPorts): (request: InsertRequest) => Promise<InsertResult> {
+export function createInserts(ports: InsertPorts): (request: InsertRequest) => Promise<Rejected> {
   const sessions = new Map<string, Promise<DoorSession>>()
 
   function ownSession(table: string): Promise<DoorSession> {
@@ -61,7 +58,9 @@ export function createInserts(ports: InsertPorts): (request: InsertRequest) => P
     const digest = createHash('sha256').update(body).digest('base64url')
     const id = `http-${createHash('sha256').update(`${principal.subject}\n${key}`).digest('base64url')}`
     const session = await sessionOfKey(table, { id, subject: principal.subject, digest, ttlMs: KEY_TTL_MS }, ports)
-    return { id, next: 0, committed: session.committed }
+    const kept = await keptRejections(id, 0, Number.MAX_SAFE_INTEGER, ports)
+    // What was told before holds, whatever the columns are by now.
+    return { id, next: 0, committed: session.committed, ...(kept && { schemaVersion: kept.schemaVersion }) }
   }
 
   return async (request) => {
@@ -71,21 +70,26 @@ export function createInserts(ports: InsertPorts): (request: InsertRequest) => P
     if (batch.count === 0) return {}
     await ports.ready(principal, request.body.length)
     const session = idempotencyKey === undefined ? await ownSession(table) : await keyed(request, idempotencyKey)
-    if (session.committed >= batch.count) return {}
+    const { schemaVersion } = session
+    if (session.committed >= batch.count) return answerOf(await keptRejections(session.id, 0, batch.count, ports), 0)
     const offset = session.next
     session.next += batch.count
     try {
-      const receipt = await ports.receive(table, { ...batch, session: session.id, offset })
-      if (receipt.rejectedRanges.length === 0) return {}
-      return {
-        rejectedRanges: receipt.rejectedRanges.map(([from, to]) => [from - offset, to - offset]),
-        rejected: receipt.rejected.map((rejection) => ({ ...rejection, offset: rejection.offset - offset })),
-      }
+      const versioned = schemaVersion === undefined ? batch : { ...batch, schemaVersion }
+      return answerOf(await ports.receive(table, { ...versioned, session: session.id, offset }), offset)
     } catch (error) {
       // The offsets of this request stay unused. A new session keeps the gap from standing between later ones and "committed".
       sessions.delete(table)
       throw error
     }
+  }
+}
+
+function answerOf(left: Pick<Receipt, 'rejectedRanges' | 'rejected'> | undefined, offset: number): Rejected {
+  if (!left || left.rejectedRanges.length === 0) return {}
+  return {
+    rejectedRanges: left.rejectedRanges.map(([from, to]) => [from - offset, to - offset]),
+    rejected: left.rejected.map((rejection) => ({ ...rejection, offset: rejection.offset - offset })),
   }
 }
 

@@ -6,14 +6,17 @@ export type Intervals = readonly (readonly [number, number])[]
 export const intervalsSchema: z.ZodType<Intervals> = z.array(z.tuple([z.int().min(0), z.int().min(1)]).readonly())
 
 /** The union of a set and one range. An empty range changes nothing. */
-export function addRange(set: Intervals, from: number, to: number): Intervals {
-  if (from >= to) return set
-  const before = set.filter(([, end]) => end < from)
-  const after = set.filter(([start]) => start > to)
-  const touched = set.slice(before.length, set.length - after.length)
-  const start = Math.min(from, touched[0]?.[0] ?? from)
-  const end = Math.max(to, touched.at(-1)?.[1] ?? to)
-  return [...before, [start, end], ...after]
+export const addRange = (set: Intervals, from: number, to: number): Intervals => addRanges(set, [[from, to]])
+
+/** The union of a set and ranges in any order; one pass, because a batch may have as many of them as records. */
+export function addRanges(set: Intervals, ranges: Intervals): Intervals {
+  const union: [number, number][] = []
+  for (const [from, to] of [...set, ...ranges].sort(([a], [b]) => a - b)) {
+    const last = union.at(-1)
+    if (last && from <= last[1]) last[1] = Math.max(last[1], to)
+    else if (from < to) union.push([from, to])
+  }
+  return union
 }
 
 /** The set less one range. */

@@ -1,5 +1,6 @@
+import * as z from 'zod'
 import type { StateStore } from '../state/state-store.ts'
-import { addRange, type Intervals, prefixEnd } from './intervals.ts'
+import { addRanges, prefixEnd } from './intervals.ts'
 import { committedRanges, type SessionPorts } from './stored-sessions.ts'
 
 /**
@@ -15,10 +16,17 @@ const NOTE_TTL_MS = 30 * 24 * 3600_000
 
 const padded = (offset: number) => String(offset).padStart(16, '0')
 
-/** Notes that records `from` to `to - 1` are durable. */
-export async function noteBatch(session: string, from: number, to: number, ports: SessionPorts): Promise<void> {
+const note = z.object({ rejected: z.boolean() }).nullable()
+
+/** Notes that records `from` to `to - 1` are durable, and whether some of them were left out. */
+export async function noteBatch(
+  session: string,
+  { from, to, rejected }: { from: number; to: number; rejected: boolean },
+  ports: SessionPorts,
+): Promise<void> {
   const key = { partition: partitionOf(session), sort: `${padded(from)}-${padded(to)}` }
-  await ports.state.write([{ ...key, value: null, expect: 'any', expiresAtMs: ports.clock.now() + NOTE_TTL_MS }])
+  const expiresAtMs = ports.clock.now() + NOTE_TTL_MS
+  await ports.state.write([{ ...key, value: rejected ? { rejected } : null, expect: 'any', expiresAtMs }])
 }
 
 export interface Progress {
@@ -26,6 +34,8 @@ export interface Progress {
   durable: number
   /** Every record below it is in the table. */
   committed: number
+  /** Some noted batch had records left out. */
+  rejects: boolean
 }
 
 /**
@@ -39,12 +49,10 @@ export async function progressOf(table: string, session: string, state: StateSto
     state.list(partitionOf(session), known > 0 ? { after: `${padded(known - 1)}~` } : {}),
   ])
   const committed = prefixEnd(ranges)
-  const durable = notes.reduce<Intervals>(
-    (set, { sort }) => {
-      const [from, to] = sort.split('-')
-      return addRange(set, Number(from), Number(to))
-    },
-    addRange([], 0, committed),
+  const durable = addRanges(
+    [[0, committed]],
+    notes.map(({ sort }) => sort.split('-').map(Number) as [number, number]),
   )
-  return { durable: prefixEnd(durable), committed }
+  const rejects = notes.some(({ value }) => note.parse(value)?.rejected)
+  return { durable: prefixEnd(durable), committed, rejects }
 }

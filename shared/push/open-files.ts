@@ -4,7 +4,7 @@ import { invariant } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
 import { addFile } from '../delta/stats.ts'
 import type { FlushedFile } from './flush.ts'
-import { addRange, type Intervals, overlaps, without } from './intervals.ts'
+import { addRanges, type Intervals, overlaps, without } from './intervals.ts'
 import type { BatchHeader } from './receive.ts'
 import type { TableSchema } from './schemas.ts'
 import { isRefusal, type OpenTableFile, type TableFile } from './table-file.ts'
@@ -142,10 +142,7 @@ export function openFiles(ports: OpenFilesPorts, limits: OpenFilesLimits) {
       if (before && isLate) retire(before)
       const file = before && !isLate ? before : openIn(lane, kind, table, schema, options)
       const ranges = file.ranges.get(session) ?? []
-      file.ranges.set(
-        session,
-        offsets.reduce<Intervals>((set, [from, to]) => addRange(set, from, to), ranges),
-      )
+      file.ranges.set(session, addRanges(ranges, offsets))
       file.bytes += bytes
       file.oldestMs = Math.min(file.oldestMs, header.atMs)
       if (file.bytes >= limits.fileBytes || file.ranges.size >= limits.fileSessions) retire(file)

@@ -3,11 +3,13 @@ import type { Clock } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { Queue, QueueRecord, ReceivedRecord } from '../queue/queue.ts'
 import type { Schema } from '../schema/types.ts'
+import type { StateStore } from '../state/state-store.ts'
 import type { Encoding, RecordRejection } from './frames.ts'
 import { columnsOfRecords } from './infer-columns.ts'
-import { addRange, type Intervals } from './intervals.ts'
+import { addRanges, type Intervals } from './intervals.ts'
 import type { PushLimits } from './payload.ts'
 import type { TableSchema } from './schemas.ts'
+import { keepRejections } from './stored-rejections.ts'
 import type { PushTable, PushTables, TablePolicy } from './tables.ts'
 
 /** One ingest message of a session, its rows as they came. */
@@ -72,6 +74,7 @@ export interface ReceivePorts {
   through?: { write: WriteThrough; send(records: readonly QueueRecord[]): Promise<readonly string[]> }
   tables: PushTables
   validate: Validate
+  state: StateStore
   clock: Clock
   limits: PushLimits
 }
@@ -115,6 +118,8 @@ export function turns(): () => Turn {
 }
 
 const MAX_REASONS = 100
+/** Characters of a column in a reason: a field without one may have any name. */
+const MAX_NAME = 256
 
 /**
  * How the kernel reads the rows of a table. They travel with the batch, so that the file is written by the very rules the
@@ -172,7 +177,7 @@ async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: Receiv
       }))
     const unknown = validation.rejections.filter(({ code }) => code === 'unknown_field')
     if (evolves && unknown.length > 0) {
-      const records = unknown.reduce<Intervals>((set, { record }) => addRange(set, record, record + 1), [])
+      const records = offsetsOf(unknown, 0)
       const evolved = await ports.tables.addColumns(table, columnsOfRecords(batch, ports.limits, records))
       const now = evolved.newest.version
       // Checked again with the new columns. What could not become one stays unknown, and is rescued or rejected.
@@ -186,6 +191,7 @@ async function receiveInTurn(table: PushTable, batch: IngestBatch, ports: Receiv
       )
     const receipt = receiptOf(table.policy, batch, schema.version, validation.rejections)
     const record = queueRecord(table.name, header, batch, receipt)
+    if (receipt.rejectedRanges.length > 0) await keepRejections(batch, receipt, ports)
     await turn.toSend
     const sent = written?.kept ? ports.through!.send([record]) : ports.queue.send([record])
     turn.pass()
@@ -208,21 +214,24 @@ function receiptOf(
 ): Receipt {
   const end = batch.offset + batch.count
   const whole = policy.onReject === 'batch' && rejections.length > 0
-  const ranges = rejections.reduce<Intervals>((set, { record }) => {
-    return addRange(set, batch.offset + record, batch.offset + record + 1)
-  }, [])
   return {
     schemaVersion,
-    rejectedRanges: whole ? [[batch.offset, end]] : ranges,
+    rejectedRanges: whole ? [[batch.offset, end]] : offsetsOf(rejections, batch.offset),
     rejected: rejections.slice(0, MAX_REASONS).map(({ record, column, code, got, wanted }) => ({
       offset: batch.offset + record,
-      column,
+      column: column.slice(0, MAX_NAME),
       code,
       got,
       wanted,
     })),
   }
 }
+
+const offsetsOf = (rejections: readonly Rejection[], first: number): Intervals =>
+  addRanges(
+    [],
+    rejections.map(({ record }) => [first + record, first + record + 1]),
+  )
 
 /** The header of a queue record: everything a flush needs to know about its body. */
 export interface BatchHeader {

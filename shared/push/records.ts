@@ -29,11 +29,26 @@ export function surveyRecords(rows: Uint8Array): { records: number; plain: boole
 export function keepRecords(rows: Uint8Array, keep: Intervals): Uint8Array {
   const kept: Uint8Array[] = []
   let position = 0
+  let next = 0
   for (const [start, end] of lines(rows)) {
     const at = position++
-    if (keep.some(([from, to]) => at >= from && at < to)) kept.push(rows.subarray(start, end), NEW_LINE)
+    while (next < keep.length && keep[next]![1] <= at) next++
+    if (next < keep.length && keep[next]![0] <= at) kept.push(rows.subarray(start, end), NEW_LINE)
   }
   return Buffer.concat(kept)
+}
+
+/** NDJSON in pieces of whole lines, of about `maxBytes`, each with the position of its first record. */
+export function* inPieces(rows: Uint8Array, maxBytes: number): Generator<{ first: number; rows: Uint8Array }> {
+  let first = 0
+  for (let start = 0; start < rows.length; ) {
+    const cut = start + maxBytes < rows.length ? rows.indexOf(LINE_FEED, start + maxBytes) : -1
+    const end = cut < 0 ? rows.length : cut + 1
+    const piece = rows.subarray(start, end)
+    yield { first, rows: piece }
+    first += countRecords(piece)
+    start = end
+  }
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { EntryWrite, StateStore } from '../state/state-store.ts'
-import { addRange, type Intervals, intervalsSchema, prefixEnd } from './intervals.ts'
+import { addRanges, type Intervals, intervalsSchema, prefixEnd } from './intervals.ts'
 
 /** A session is forgotten this long after its last use or commit. */
 const SESSION_TTL_MS = 30 * 24 * 3600_000
@@ -118,7 +118,7 @@ export async function noteCommitted(
   for (const [session, added] of Object.entries(ranges)) {
     const entry = await ports.state.read(committedKey(table, session))
     const before = entry ? storedIntervals(entry.value) : []
-    const value = added.reduce<Intervals>((set, [from, to]) => addRange(set, from, to), before)
+    const value = addRanges(before, added)
     if (JSON.stringify(value) === JSON.stringify(before)) continue
     writes.push({
       ...committedKey(table, session),

@@ -64,14 +64,16 @@ export function memoryState({ clock = systemClock }: { clock?: Clock } = {}): St
 
     async list(partition, { prefix = '', after, limit = Infinity, descending = false } = {}) {
       const order = descending ? -1 : 1
-      return [...(partitions.get(partition)?.keys() ?? [])]
+      const entries: Entry[] = []
+      const sorts = [...(partitions.get(partition)?.keys() ?? [])]
         .filter((sort) => sort.startsWith(prefix) && (after === undefined || compareBytes(sort, after) * order > 0))
         .sort((a, b) => compareBytes(a, b) * order)
-        .flatMap((sort) => {
-          const stored = find({ partition, sort })
-          return stored ? [entryOf({ partition, sort }, stored)] : []
-        })
-        .slice(0, limit)
+      for (const sort of sorts) {
+        if (entries.length >= limit) break
+        const stored = find({ partition, sort })
+        if (stored) entries.push(entryOf({ partition, sort }, stored))
+      }
+      return entries
     },
 
     async write(writes) {

@@ -6,6 +6,10 @@ import type { PushServer, PushServerOptions } from '../../local/push-server.ts'
 import { RejectedRecordsError, ZerobusSdk } from '../../sdk/index.ts'
 import { deadLetters, readDeadLetter, writeDeadLetter } from '../../shared/push/dead-letters.ts'
 import { encodeBinary, serverFrames } from '../../shared/push/frames.ts'
+import { memoryState } from '../../shared/state/memory.ts'
+import type { Storage } from '../../shared/storage/storage.ts'
+import { everyCrashPoint } from '../support/crash.ts'
+import { faultyStorage } from '../support/faulty-storage.ts'
 import { CLICKS, rowsOf } from '../support/push.ts'
 import { startTestPush } from '../support/push-door.ts'
 
@@ -137,26 +141,90 @@ test('the HTTP door takes an array or NDJSON, and a repeated Idempotency-Key sto
   expect((await rowsOf(server.lake)).map((row) => row.id).sort()).toEqual(['a', 'b', 'c', 'd', 'e'])
 })
 
-test('dead letters are sent again once each, and what still does not fit becomes a letter of its own', async () => {
-  const server = await startServer()
-  const reason = { code: 'push.table_changed', message: 'the column n is gone' }
-  const put = (name: string, rows: string) =>
-    writeDeadLetter({ path: `_dead_letters/${CLICKS}/${name}`, reason }, Buffer.from(rows), server.lake)
-  await put('a-0-2', '{"id":"a"}\n{"id":7}\n')
-  await put('b-0-1', '{"id":"b"}\n')
+test('a repeated Idempotency-Key gets the answer of the first request, also once its records are in the table', async () => {
+  const committed = Promise.withResolvers<void>()
+  const server = await startServer({ events: { committed: () => committed.resolve() } })
+  const post = async () => {
+    const response = await fetch(`${server.url}/zerobus/v1/tables/${CLICKS}/insert`, {
+      method: 'POST',
+      body: '[{"id":"a"},{"id":5},{"id":"b"}]',
+      headers: { authorization: 'Bearer secret', 'idempotency-key': 'k' },
+    })
+    return response.json()
+  }
+
+  const first = await post()
+  const second = await post()
+  await committed.promise
+  const third = await post()
+
+  expect(first).toMatchObject({ rejectedRanges: [[1, 2]], rejected: [{ offset: 1, column: 'id', code: 'wrong_type' }] })
+  expect([second, third]).toEqual([first, first])
+})
+
+test('what was left out is told to a producer that comes back without having heard the ack', async () => {
+  const state = memoryState()
+  const committed = Promise.withResolvers<void>()
+  const first = await startServer({ state, events: { committed: () => committed.resolve() } })
+  const { session } = await exchange(first, [JSON.stringify({ type: 'open', v: 1, table: CLICKS })], 'opened')
+  const resume = (durable: number) => JSON.stringify({ type: 'open', v: 1, table: CLICKS, session, durable })
+  const bad = encodeBinary(
+    { type: 'ingest', offset: 0, count: 2, encoding: 'none' },
+    Buffer.from('{"id":"a"}\n{"id":7}\n'),
+  )
+  await exchange(first, [resume(0), bad], 'ack')
+  await committed.promise
+
+  const again = await exchange(first, [resume(0)], 'opened')
+  await first.close()
+  const second = await startServer({ state, storage: first.lake })
+  const elsewhere = await exchange(second, [resume(0)], 'opened')
+  const heard = await exchange(second, [resume(2)], 'opened')
+
+  const leftOut = { durable: 2, rejectedRanges: [[1, 2]], rejected: [{ offset: 1, column: 'id' }] }
+  expect(again).toMatchObject(leftOut)
+  expect(elsewhere).toMatchObject(leftOut)
+  expect(heard).not.toHaveProperty('rejectedRanges')
+})
+
+const deadLetterReason = { code: 'push.table_changed', message: 'the column n is gone' }
+
+async function resendDeadLetters(server: PushServer, storage: Storage) {
   const lines: string[] = []
   const context = {
-    open: async () => ({ storage: server.lake }),
+    open: async () => ({ storage }),
     output: { json: false, line: (text: string) => lines.push(text), error: (text: string) => lines.push(text) },
     signal: new AbortController().signal,
   } as unknown as CommandContext
+  const target = { url: server.url, token: 'secret', async [Symbol.asyncDispose]() {} }
+  return { exitCode: await pushDeadLetters(context, CLICKS, target), lines }
+}
 
-  const exitCode = await pushDeadLetters(context, CLICKS, {
-    url: server.url,
-    token: 'secret',
-    async [Symbol.asyncDispose]() {},
-  })
-  const left = await Array.fromAsync(deadLetters(CLICKS, server.lake))
+async function lettersIn(storage: Storage) {
+  const letters = await Array.fromAsync(deadLetters(CLICKS, storage))
+  return Promise.all(
+    letters.map(async (letter) => [
+      letter.path.split('/').at(-1),
+      Buffer.from(await readDeadLetter(letter, storage)).toString(),
+    ]),
+  )
+}
+
+test('dead letters are sent again once each, and what still does not fit becomes a letter of its own', async () => {
+  const server = await startServer()
+  const put = (name: string, rows: string) =>
+    writeDeadLetter(
+      { path: `_dead_letters/${CLICKS}/${name}`, reason: deadLetterReason },
+      Buffer.from(rows),
+      server.lake,
+    )
+  await put('a-0-2', '{"id":"a"}\n{"id":7}\n')
+  await put('b-0-1', '{"id":"b"}\n')
+
+  const { exitCode, lines } = await resendDeadLetters(server, server.lake)
+  const left = await lettersIn(server.lake)
+  const again = await resendDeadLetters(server, server.lake)
+  const leftAgain = await lettersIn(server.lake)
   await server.close()
 
   expect(exitCode).toBe(1)
@@ -164,9 +232,57 @@ test('dead letters are sent again once each, and what still does not fit becomes
     `_dead_letters/${CLICKS}/a-0-2.ndjson, line 2: id wrong_type, got number, wanted string`,
     `2 dead letters sent to ${CLICKS}, 1 with records that do not fit`,
   ])
-  expect(left.map(({ path }) => path)).toEqual([`_dead_letters/${CLICKS}/a-0-2-rest`])
-  expect(Buffer.from(await readDeadLetter(left[0]!, server.lake)).toString()).toBe('{"id":7}\n')
+  expect(left).toEqual([['a-0-2-rest', '{"id":7}\n']])
+  expect(again.exitCode).toBe(1)
+  expect(leftAgain).toEqual([['a-0-2-rest2', '{"id":7}\n']])
   expect((await rowsOf(server.lake)).map((row) => row.id).sort()).toEqual(['a', 'b'])
+})
+
+test('a letter that is larger than what the door takes at once is sent in pieces', async () => {
+  const server = await startServer()
+  const rows = Array.from({ length: 60 }, (_, n) => `{"id":"${String(n).padStart(100_000, '0')}"}\n`)
+  rows[50] = '{"id":7}\n'
+  const path = `_dead_letters/${CLICKS}/a-0-60`
+  await writeDeadLetter({ path, reason: deadLetterReason }, Buffer.from(rows.join('')), server.lake)
+
+  const { lines } = await resendDeadLetters(server, server.lake)
+  const left = await lettersIn(server.lake)
+  await server.close()
+
+  expect(lines[0]).toBe(`${path}.ndjson, line 51: id wrong_type, got number, wanted string`)
+  expect(left).toEqual([['a-0-60-rest', '{"id":7}\n']])
+  expect((await rowsOf(server.lake)).map((row) => Number(row.id))).toEqual(
+    Array.from({ length: 60 }, (_, n) => n).filter((n) => n !== 50),
+  )
+})
+
+test('whichever await the sender of dead letters dies at, the next one leaves each record in the table or in a letter', async () => {
+  const points = await everyCrashPoint(async (crash) => {
+    const committed = Promise.withResolvers<void>()
+    const server = await startServer({ events: { committed: () => committed.resolve() } })
+    const path = `_dead_letters/${CLICKS}/a-0-2`
+    const rows = Buffer.from('{"id":"a"}\n{"id":7}\n')
+    await writeDeadLetter({ path, reason: deadLetterReason }, rows, server.lake)
+
+    await crash.life(() => resendDeadLetters(server, faultyStorage(server.lake, { crash })))
+    // The door has forgotten nothing by the time the records are in the table.
+    if ((await lettersIn(server.lake)).some(([name]) => name === 'a-0-2')) {
+      await fetch(`${server.url}/zerobus/v1/tables/${CLICKS}/insert`, {
+        method: 'POST',
+        body: '{"id":"other"}',
+        headers: { authorization: 'Bearer secret' },
+      })
+      await committed.promise
+      await resendDeadLetters(server, server.lake)
+    }
+    const left = await lettersIn(server.lake)
+    await server.close()
+
+    expect(left).toEqual([[expect.stringMatching(/^a-0-2-rest2?$/), '{"id":7}\n']])
+    expect((await rowsOf(server.lake)).map((row) => row.id).filter((id) => id !== 'other')).toEqual(['a'])
+  })
+
+  expect(points).toBeGreaterThan(6)
 })
 
 test('whatever a producer sends is answered by an error and a close, and honest ones go on', async () => {
@@ -194,6 +310,26 @@ test('whatever a producer sends is answered by an error and a close, and honest 
   await honest.ingestRecordOffset({ id: 'honest' })
   await honest.close()
 })
+
+/** Sends messages, and returns the first frame of a type that comes; the connection is cut then. */
+function exchange(server: PushServer, messages: readonly (string | Uint8Array)[], wanted: string) {
+  return new Promise<Record<string, unknown>>((resolve, reject) => {
+    const bearer = `bearer.${Buffer.from('secret').toString('base64url')}`
+    const socket = new WebSocket(server.url.replace('http', 'ws'), ['lakeflow.zerobus.v1', bearer])
+    const [first, ...rest] = messages
+    let found: Record<string, unknown> | undefined
+    socket.on('open', () => socket.send(first!))
+    socket.on('message', (data) => {
+      const frame = JSON.parse(String(data)) as Record<string, unknown>
+      if (frame.type === 'opened') for (const message of rest) socket.send(message)
+      if (frame.type !== wanted) return
+      found = frame
+      socket.terminate()
+    })
+    socket.on('error', reject)
+    socket.on('close', () => (found ? resolve(found) : reject(new Error(`no ${wanted} came`))))
+  })
+}
 
 /** Sends messages, each after an answer to `open`, and returns how it ended. */
 function converse(server: PushServer, messages: readonly (string | Uint8Array)[]) {

@@ -9,8 +9,8 @@ const [seconds = 600, producers = 20, recordsPerSecond = 500] = process.argv.sli
 const { folder, remove } = await temporaryFolder()
 const after = await underFire({ folder, seconds, producers, recordsPerSecond, say: console.log })
 console.log(JSON.stringify(after))
-const { lost, duplicated, unknown, outOfOrder, stuck } = after
-if (lost + duplicated + unknown + outOfOrder + stuck.length > 0) {
+const { lost, duplicated, unknown, untold, outOfOrder, stuck } = after
+if (lost + duplicated + unknown + untold + outOfOrder + stuck.length !== 0) {
   console.log(`what was left is in ${folder}`)
   process.exit(1)
 }

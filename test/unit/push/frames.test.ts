@@ -24,7 +24,7 @@ test('the schemas of all messages are those of version 1', () => {
 
   expect(PROTOCOL_VERSION).toBe(1)
   expect(createHash('sha256').update(JSON.stringify(schemas)).digest('hex').slice(0, 16)).toMatchInlineSnapshot(
-    `"673de30ac60e842e"`,
+    `"edaa1b2dfffcf3b9"`,
   )
 })
 

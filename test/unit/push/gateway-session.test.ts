@@ -78,6 +78,61 @@ test('messages of one session may reach any process: each ack says how far the s
   expect(earlier).toMatchObject({ type: 'ack', durable: 5, committed: 0 })
 })
 
+/** Record 1 does not fit. */
+const oneBad = JSON.stringify({
+  type: 'ingest',
+  offset: 0,
+  count: 2,
+  encoding: 'none',
+  rows: '{"id":"x"}\n{"id":7}\n',
+})
+const leftOut = { rejectedRanges: [[1, 2]], rejected: [{ offset: 1, code: 'wrong_type' }] }
+
+test('whatever first says that a batch is durable also names what was left out of it', async () => {
+  const { process, connection } = world()
+  const c = connection('c1')
+  const [first, second] = [process(1), process(2)]
+  const { session } = (await first.answer(open(), c)) as { session: string }
+
+  // Its own answer comes last, or never.
+  await first.answer(oneBad, c)
+  const other = await second.answer(ingest(2, 3), c)
+  const later = await second.answer(ingest(3, 4), c)
+  const pong = await process(3).answer('{"type":"ping"}', c)
+  const closed = await process(4).answer('{"type":"close"}', c)
+  const resumed = await process(5).answer(open({ session, durable: 0 }), connection('c2'))
+  const heard = await process(6).answer(open({ session, durable: 4 }), connection('c3'))
+
+  expect(other).toMatchObject({ type: 'ack', durable: 3, ...leftOut })
+  expect(later).not.toHaveProperty('rejectedRanges')
+  expect(pong).toMatchObject({ type: 'pong', durable: 4, ...leftOut })
+  expect(closed).toMatchObject({ type: 'closed', durable: 4, ...leftOut })
+  expect(resumed).toMatchObject({ type: 'opened', durable: 4, ...leftOut })
+  expect(heard).not.toHaveProperty('rejectedRanges')
+})
+
+test('an answer covers no more records than it can name the left out of', async () => {
+  const { process, connection } = world()
+  const c = connection('c1')
+  await process(1).answer(open(), c)
+  const rows = '{"id":"x"}\n{"id":7}\n'.repeat(5000)
+  const big = JSON.stringify({ type: 'ingest', offset: 0, count: 10_000, encoding: 'none', rows })
+
+  const server = process(2)
+  const durable: number[] = []
+  let named = 0
+  for (const message of [big, '{"type":"ping"}', '{"type":"ping"}']) {
+    const answer = (await server.answer(message, c)) as { durable: number; rejectedRanges: [number, number][] }
+    durable.push(answer.durable)
+    named += answer.rejectedRanges.length
+    expect(JSON.stringify(answer).length).toBeLessThan(128 << 10)
+    expect(answer.rejectedRanges.every(([, to]) => to <= answer.durable)).toBe(true)
+  }
+
+  expect(durable).toEqual([4001, 8001, 10_000])
+  expect(named).toBe(5000)
+})
+
 test('a session goes on after its last acknowledged record on another connection, and its rows are in the table once', async () => {
   const { ports, process, connection } = world()
   const { session } = (await process(1).answer(open(), connection('c1'))) as { session: string }

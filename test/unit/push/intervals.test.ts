@@ -1,12 +1,19 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { addRange, type Intervals, missingFrom, overlaps, prefixEnd, without } from '../../../shared/push/intervals.ts'
+import {
+  addRange,
+  addRanges,
+  type Intervals,
+  missingFrom,
+  overlaps,
+  prefixEnd,
+  without,
+} from '../../../shared/push/intervals.ts'
 
 const range = fc.tuple(fc.nat(60), fc.nat(15)).map(([from, length]) => [from, from + length] as const)
 const ranges = fc.array(range, { maxLength: 12 })
 
-const build = (parts: readonly (readonly [number, number])[]) =>
-  parts.reduce<Intervals>((set, [from, to]) => addRange(set, from, to), [])
+const build = (parts: Intervals) => parts.reduce<Intervals>((set, [from, to]) => addRange(set, from, to), [])
 
 const members = (set: Intervals) => new Set(set.flatMap(([from, to]) => offsets(from, to)))
 const offsets = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
@@ -17,6 +24,7 @@ test('a set of ranges holds exactly the offsets of a set of numbers, disjoint, a
       const set = build(parts)
 
       expect(members(set)).toEqual(new Set(parts.flatMap(([from, to]) => offsets(from, to))))
+      expect(addRanges([], parts)).toEqual(set)
       set.forEach(([from, to], i) => {
         expect(from).toBeLessThan(to)
         if (i > 0) expect(set[i - 1]![1]).toBeLessThan(from)

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
 import { createValidator } from '../../../shared/columnar/validate.ts'
-import { surveyRecords } from '../../../shared/push/records.ts'
+import { countRecords, inPieces, keepRecords, surveyRecords } from '../../../shared/push/records.ts'
 import { column } from '../../support/delta.ts'
 
 const schema = { fields: [column('a', 'long'), column('s', 'string')] }
@@ -53,4 +53,34 @@ test('plain lines are one record each, and a file takes of them exactly what the
     }),
     { numRuns: runs },
   )
+})
+
+test('pieces of rows are whole records with their places, and together all of them', () => {
+  const lines = fc.array(fc.constantFrom('{"a":1}', '{"s":"xyz"}', '', ' '), { maxLength: 20 })
+  fc.assert(
+    fc.property(lines, fc.integer({ min: 1, max: 40 }), (parts, maxBytes) => {
+      const rows = Buffer.from(parts.join('\n'))
+      const pieces = [...inPieces(rows, maxBytes)]
+
+      expect(Buffer.concat(pieces.map((piece) => piece.rows))).toEqual(rows)
+      let records = 0
+      for (const { first, rows } of pieces) {
+        expect(first).toBe(records)
+        expect(rows.length).toBeLessThanOrEqual(maxBytes + 12)
+        records += countRecords(rows)
+      }
+      expect(records).toBe(countRecords(rows))
+    }),
+  )
+})
+
+test('a batch of which every other record is kept is cut in one pass', () => {
+  const count = 400_000
+  const rows = Buffer.from(Array.from({ length: count }, (_, n) => `${n}\n`).join(''))
+  const every = Array.from({ length: count / 2 }, (_, i) => [2 * i, 2 * i + 1] as const)
+
+  const kept = keepRecords(rows, every)
+
+  expect(countRecords(kept)).toBe(count / 2)
+  expect(kept.toString().startsWith('0\n2\n4\n')).toBe(true)
 })

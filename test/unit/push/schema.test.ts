@@ -35,6 +35,19 @@ describe.each([{ through: false }, { through: true }])('%j', ({ through }) => {
     expect(await rowsOf(ports.storage)).toMatchObject([{ id: 'x' }])
   })
 
+  test('a batch of which every other record does not fit takes one pass, and names no endless column', async () => {
+    const ports = world()
+    const server = pushProcess(ports, 1, { through })
+    const count = 200_000
+    const body = Buffer.from('{"id":"x"}\n{"id":7}\n'.repeat(count / 2))
+
+    const receipt = await server.receive({ ...batchOf('a', 0, count), body })
+    const named = await server.receive(rows(count, { id: 'x', ['y'.repeat(100_000)]: 1 }))
+
+    expect(receipt.rejectedRanges).toHaveLength(count / 2)
+    expect(named.rejected.map(({ code, column }) => [code, column.length])).toEqual([['unknown_field', 256]])
+  })
+
   test('with policy batch one bad record refuses the batch, and later batches are still committed', async () => {
     const ports = world()
     const server = pushProcess(ports, 1, {
