@@ -33,6 +33,10 @@ export async function followChanges(run: StreamRun, stream: ChangeStream): Promi
     await messages[Symbol.asyncIterator]().return?.()
     throw error
   })
+  if (!stage) {
+    await messages[Symbol.asyncIterator]().return?.()
+    return 'more'
+  }
   const { commitBytes, commitIntervalMs } = task.settings
   let committedAtMs = ports.clock.now()
   let [rows, bytes, committedBytes] = [0, 0, 0]
@@ -76,8 +80,9 @@ export async function followChanges(run: StreamRun, stream: ChangeStream): Promi
   }
 }
 
-async function stageOfChanges(run: StreamRun): Promise<Stage> {
+async function stageOfChanges(run: StreamRun): Promise<Stage | undefined> {
   const landing = await followSchema(run)
+  if (!landing) return undefined
   const { root } = await run.log.read()
   const holds = mergesByKey(run.task) ? 'changes' : 'rows'
   return stageFor(run, { folder: holds === 'changes' ? `${root}/${STAGED}` : root, landing, holds })

@@ -7,7 +7,7 @@ import { retypeTable } from '../load/retype-table.ts'
 import { withoutSchema } from '../load/target.ts'
 import { type DriftPlan, planDrift } from '../schema/drift.ts'
 import { type DriftPolicy, EVOLVE, type SchemaChange } from '../schema/schema-change.ts'
-import { keepsHistory, mergesByKey, type StreamRun } from './stream-run.ts'
+import { keepsHistory, mergesByKey, type StreamRun, type StreamTask } from './stream-run.ts'
 
 /** How often the table may change under a plan before something else is wrong. */
 const MAX_ROUNDS = 20
@@ -32,11 +32,12 @@ export function driftOf(run: StreamRun, table: TableSnapshot, options: { whole?:
 
 /**
  * Gives the table the stream's columns, and tells of each difference. The columns come in a commit of their own, before
- * the rows: a run that dies in between finds them there, and nothing to do.
+ * the rows: a run that dies in between finds them there, and nothing to do. Undefined when the deadline came while files
+ * were written again with wider types: the next task goes on there.
  *
  * @throws IngestError `table.schema_frozen` (fix), `table.type_changed` (resync)
  */
-export async function followSchema(run: StreamRun): Promise<Landing> {
+export async function followSchema(run: StreamRun): Promise<Landing | undefined> {
   const { log, ports, task } = run
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const table = await log.read()
@@ -46,8 +47,9 @@ export async function followSchema(run: StreamRun): Promise<Landing> {
     const evolution = reshapeColumns(table, plan.columns, ports.random)
     const change =
       plan.retyped.length > 0
-        ? await retypeTable(table, evolution, { ...ports, engine: await ports.engine(), signal: task.signal })
+        ? await retypeTable(table, evolution, { ...ports, ...until(task), engine: await ports.engine() })
         : { ...withoutSchema(evolution), reads: 'table' as const }
+    if (!change) return undefined
     // Whether it was committed or another was first, the next look tells.
     await log.commit(table, { ...operationOf(plan.changes), ...change })
   }
@@ -101,6 +103,8 @@ export function wantsBackfill(run: StreamRun, table: TableSnapshot): boolean {
   task.report({ kind: 'note', stream: task.stream, message })
   return mergesByKey(task)
 }
+
+const until = ({ signal, deadlineMs }: StreamTask) => ({ signal, ...(deadlineMs !== undefined && { deadlineMs }) })
 
 /** Delta's own name where there is one, and what changed: it is in `describe history` as well as in the event log. */
 function operationOf(changes: readonly SchemaChange[]) {

@@ -23,7 +23,9 @@ export async function loadStream(run: StreamRun): Promise<{ done: boolean; start
   const load = (await unfinished(run)) ?? (await begin(run))
   run.load = load.id
   const kept = planOf(load)
-  const plan = { ...kept, landing: kept.landing ?? (await followSchema(run)) }
+  const landing = kept.landing ?? (await followSchema(run))
+  if (!landing) return { done: false, startedAtMs: load.startedAtMs }
+  const plan = { ...kept, landing }
   const all = await readPieces(ports.state, task, load)
   const [pieces, changes] = stream.kind === 'changes' ? [all.slice(0, -1), all.at(-1)] : [all]
   const waiting = pieces.filter((piece) => !piece.done)

@@ -92,6 +92,34 @@ test('a source that cannot be followed is let go before its table is copied agai
   expect((await tableRows(engine, world)).map(({ id }) => id).sort()).toEqual(['a', 'b'])
 })
 
+test('a widening that is longer than a task is ended by later ones, and no file is written twice', async () => {
+  const world = newWorld()
+  const source = world.source.table('orders', { fields: before })
+  const table = () => [resolved(world.source, 'orders', { mode: 'query', scdType: 'APPEND_ONLY' })]
+  for (let n = 1; n <= 6; n++) {
+    source.history.push([upsert({ id: n, price: n })])
+    await runShop(world, table(), { engine: async () => engine })
+  }
+  source.schema = { fields: [column('id'), column('price', 'long')] }
+  source.history.push([upsert({ id: 7, price: 5_000_000_000 })])
+  const written: string[] = []
+  const writer = (path: string) => {
+    if (path.endsWith('.parquet')) written.push(path)
+    return world.storage.writer(path)
+  }
+  const ports = { storage: { ...world.storage, writer } }
+  let tasks = 0
+  for (; tasks < 20; tasks++) {
+    const deadlineMs = world.clock.now()
+    const run = await runShop(world, table(), { engine: async () => engine, ports, deadlineMs })
+    if (run.streams[0]!.commits > 0) break
+  }
+
+  expect(tasks).toBe(5)
+  expect(written).toHaveLength(7)
+  expect((await tableRows(engine, world)).map(({ price }) => price)).toEqual([1, 2, 3, 4, 5, 6, 5_000_000_000])
+})
+
 const dying = process.env.SOAK ? modes : modes.filter(([name]) => name === 'capture')
 
 test.each([...dying, ['history', history] as const])(
