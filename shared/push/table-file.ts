@@ -63,9 +63,7 @@ export function tableFile(target: TableFileTarget, sink: StorageWriter, createWr
   let records = 0
 
   async function write() {
-    const pieces = batches.take()
-    // Pages are many and small: one write for all that are ready.
-    if (pieces.length > 0) await sink.write(joined(pieces))
+    for (const piece of joined(batches.take())) await sink.write(piece)
   }
 
   /** Appends a message of its own, and says what of it did not fit. */
@@ -113,12 +111,17 @@ export function tableFile(target: TableFileTarget, sink: StorageWriter, createWr
   }
 }
 
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    all.set(piece, at)
-    at += piece.length
+/** Pages are many and small, a row group is large: pieces of about this size cost neither many writes nor a large block. */
+const PIECE_BYTES = 1 << 20
+
+/** Each piece has its buffer for itself. */
+function* joined(pages: readonly Uint8Array[]): Generator<Uint8Array> {
+  for (let from = 0; from < pages.length; ) {
+    let bytes = 0
+    let to = from
+    while (to < pages.length && bytes < PIECE_BYTES) bytes += pages[to++]!.length
+    const piece = Buffer.allocUnsafeSlow(bytes)
+    for (let at = 0; from < to; at += pages[from++]!.length) piece.set(pages[from]!, at)
+    yield piece
   }
-  return all
 }
