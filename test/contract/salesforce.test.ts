@@ -302,6 +302,53 @@ test('a bulk job that an earlier run began is taken up; one that is gone is made
   expect(lines(again)).toEqual(lines(taken))
 })
 
+test('the bulk job of an increment is taken up by the next run, and a row that went meanwhile stays gone', async () => {
+  await using world = await orgWith(30, { bulk_threshold_rows: 5, lookback_seconds: 0 })
+  world.org.jobs.pageRows = 10
+  const { stream } = await open(world)
+  const replica = new Replica(stream)
+  await replica.load()
+  world.simulator.pass(60_000)
+  for (const id of world.ids().slice(0, 25)) world.store.update(world.things, id, { Name: 'changed' })
+  world.simulator.pass(60_000)
+  const { made } = world.org.jobs
+
+  // Killed while the job is waited for, and once more while its rows are read.
+  await replica.follow(stream, 3)
+  await replica.follow((await open(world)).stream, 2)
+  expect(replica.cursor).toMatchObject({ window: { job: {} } })
+  expect(world.org.jobs.made).toBe(made + 1)
+  world.store.remove(world.things, world.ids()[3]!)
+  world.simulator.pass(300_000)
+  await replica.follow((await open(world)).stream)
+  world.simulator.pass(300_000)
+  await replica.follow((await open(world)).stream)
+
+  expect(world.org.jobs.made).toBe(made + 1)
+  expect(world.org.jobs.jobs.size).toBe(0)
+  expect(replica.rows.size).toBe(29)
+  expect(replica.sorted().filter((row) => row.Name === 'changed').length).toBe(24)
+})
+
+test('the job of an increment is not taken up for other columns', async () => {
+  await using world = await orgWith(30, { bulk_threshold_rows: 5, lookback_seconds: 0 })
+  const columns = ['Id', 'Name', 'SystemModstamp']
+  const { stream } = await open(world, { selection: { columns } })
+  const replica = new Replica(stream)
+  await replica.load()
+  world.simulator.pass(60_000)
+  for (const id of world.ids()) world.store.update(world.things, id, { Name: 'changed' })
+  world.simulator.pass(60_000)
+  await replica.follow(stream, 3)
+  const { made } = world.org.jobs
+
+  const more = (await open(world)).stream
+  await replica.follow(more)
+
+  expect(world.org.jobs.made).toBe(made + 1)
+  expect(replica.rows.size).toBe(30)
+})
+
 test('jobs that a killed run left are deleted a day later, and nobody else’s', async () => {
   await using world = await orgWith(30, { bulk_threshold_rows: 0 })
   const { stream } = await open(world)

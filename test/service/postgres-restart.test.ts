@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, jest, test } from '@jest/globals'
 import pg from 'pg'
-import { freePort, startEmbeddedPostgres } from '../../local/embedded-postgres.ts'
+import { freePort } from '../../local/embedded-postgres.ts'
 import type { ChangeStream } from '../../shared/connector/connector.ts'
 import { postgres } from '../../shared/connectors/postgres/postgres.ts'
 import { connect } from '../support/connector-run.ts'
+import { startTestServer } from '../support/postgres-server.ts'
 import { Replica } from '../support/replica.ts'
 
 jest.setTimeout(120_000)
@@ -14,7 +15,7 @@ jest.setTimeout(120_000)
 test('through crashes and restarts of the server, and log that it throws away, no change is lost', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'lakeflow-restart-'))
   const port = await freePort()
-  const start = (settings = {}) => startEmbeddedPostgres({ dataFolder: join(folder, 'data'), port, settings })
+  const start = (settings = {}) => startTestServer({ dataFolder: join(folder, 'data'), port, settings })
   let server = await start()
   const sql = async (text: string) => {
     const client = new pg.Client({ connectionString: server.url })
@@ -73,9 +74,9 @@ test('through crashes and restarts of the server, and log that it throws away, n
 
 test('a second server on a taken port is told so', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'lakeflow-port-'))
-  const server = await startEmbeddedPostgres({ dataFolder: join(folder, 'one') })
+  const server = await startTestServer({ dataFolder: join(folder, 'one') })
   try {
-    await expect(startEmbeddedPostgres({ dataFolder: join(folder, 'two'), port: server.port })).rejects.toMatchObject({
+    await expect(startTestServer({ dataFolder: join(folder, 'two'), port: server.port })).rejects.toMatchObject({
       code: 'local.port_in_use',
     })
   } finally {

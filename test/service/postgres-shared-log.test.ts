@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import { createDatabase, type TestDatabase } from '../support/postgres.ts'
+import { createDatabase, serverVersion, type TestDatabase } from '../support/postgres.ts'
 import { compareSync, runSync, type SourceSync } from '../support/source-sync.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
@@ -58,7 +58,8 @@ test.each(['streaming', 'sql'])('eight tables have the log decoded once, by %s',
   await runSync(sync)
   await runSync(sync)
   await writeAll(100)
-  const hasCounts = Number((await database.query('show server_version_num'))[0]!.server_version_num) >= 140000
+  // Version 13 does not count what it decodes.
+  const hasCounts = (await serverVersion()) >= 14
   const name = await slot('slot_name')
   const decoded = async () => {
     if (!hasCounts) return 0

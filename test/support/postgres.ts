@@ -12,6 +12,18 @@ export interface TestDatabase extends AsyncDisposable {
   session(): Promise<pg.Client>
 }
 
+/** The major version of the test run's server. */
+export async function serverVersion(): Promise<number> {
+  const client = new pg.Client({ connectionString: process.env.PG_URL })
+  await client.connect()
+  try {
+    const { rows } = await client.query('show server_version_num')
+    return Math.floor(Number(rows[0].server_version_num) / 10_000)
+  } finally {
+    await client.end()
+  }
+}
+
 /** An empty database on the test run's server (`PG_URL`, or the one Jest's set-up started), dropped with its slots at the end. */
 export async function createDatabase(): Promise<TestDatabase> {
   const server = process.env.PG_URL

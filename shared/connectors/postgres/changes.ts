@@ -68,6 +68,8 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
       const rows = new LogRows(source, decoders, after.shape)
       const cursorAfter = (lsn: Lsn, shape?: Shape) => checkpoint(cursorAt(lsn, status, shape) as unknown as Json)
       let reached = after.lsn
+      /** The place of the last checkpoint. */
+      let told = reached
       for (let more = status.current > reached; more; ) {
         const log = slot.log.open(tableId(relation), together(selection), { after: reached, upto: status.current })
         try {
@@ -90,19 +92,20 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
                 const isEnd = entry.kind === 'end'
                 if (isEnd && !rows.touched) continue
                 const place = entry.place()
-                if (place > reached) {
-                  reached = place
-                  // What follows may still be of the columns before.
-                  if (isEnd) yield cursorAfter(reached, after.shape)
-                }
+                if (place > reached) reached = place
                 if (!isEnd) more = entry.more
+                else if (reached > told) {
+                  told = reached
+                  // What follows may still be of the columns before.
+                  yield cursorAfter(reached, after.shape)
+                }
               }
         } finally {
           log.close()
         }
       }
       // No change until here; the slot follows, so an idle table holds no log.
-      if (reached > after.lsn || JSON.stringify(after.shape) !== JSON.stringify(shapeOf(relation)))
+      if (reached > told || JSON.stringify(after.shape) !== JSON.stringify(shapeOf(relation)))
         yield cursorAfter(reached)
     },
     async *lookUp(key) {

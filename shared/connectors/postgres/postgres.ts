@@ -25,7 +25,7 @@ export const postgres: Connector<PostgresConfig, Sessions> = {
     deletes: 'in the log; by `deletion_condition` or a sweep of keys',
     historyLoss: 'slot gone, lost or moved: `source.position_lost`, the table is copied again',
     limits: 'one publication and slot a pipeline, read once for all its tables; `parallelism` readers a table',
-    tested: 'a real server of version 18; 13 to 17 by their documentation',
+    tested: 'real servers of versions 13 to 18',
   },
   config,
   // Connections are opened when they are needed: a wrong password is the first query's error.

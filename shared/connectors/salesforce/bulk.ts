@@ -12,6 +12,8 @@ import type { Org } from './org.ts'
 export interface JobPlace {
   id: string
   locator?: string | undefined
+  /** How often it was looked at before it was complete: two places of a job that waits are not the same. */
+  looks?: number | undefined
 }
 
 export interface BulkQuery {
@@ -45,11 +47,12 @@ export async function* bulkBlocks(
   const { org } = query
   const free = await org.jobSlots.take()
   try {
-    const place = (earlier && (await stillThere(query, earlier))) ?? { id: await createJob(query) }
-    yield* left(place)
+    const place: JobPlace = (earlier && (await stillThere(query, earlier))) ?? { id: await createJob(query) }
+    let looks = place.looks ?? 0
+    if (place !== earlier) yield* left(place)
     for (let waitMs = FIRST_POLL_MS; !(await isComplete(query, place)); waitMs = Math.min(MAX_POLL_MS, waitMs * 1.5)) {
       // The engine may stop here at its deadline, and the next run takes the job up.
-      yield* left(place)
+      yield* left({ ...place, looks: ++looks })
       await org.clock.sleep(waitMs, org.signal)
     }
     for (let locator = place.locator ?? ''; locator !== 'null'; ) {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import * as z from 'zod'
 import type { ChangeStream } from '../../connector/connector.ts'
 import { checkpoint, type Message } from '../../core/change.ts'
@@ -23,6 +24,14 @@ const Cursor = z.strictObject({
     sinceMs: z.number().int().optional(),
     after: z.string().optional(),
   }),
+  /** A window that a bulk job reads for a certain query. Its rows are handed over as one, so none of them is before this. */
+  window: z
+    .strictObject({
+      fromMs: z.number().int(),
+      toMs: z.number().int(),
+      job: z.strictObject({ id: z.string(), looks: z.number().optional(), of: z.string() }),
+    })
+    .optional(),
   /** When the log was found to have forgotten deletes, on our clock: keys must be compared after it. */
   gapMs: z.number().int().optional(),
 })
@@ -46,9 +55,20 @@ export function queryStream(source: Source): ChangeStream {
       `${object.name}: rows are only added, so formula fields keep the value they were first read with`,
     )
 
-  async function* read({ fromMs, toMs, rows }: Window): AsyncGenerator<Message<Json>, void, undefined> {
+  // A job of other columns or another filter has the wrong rows.
+  const of = createHash('sha256')
+    .update(JSON.stringify([source.columns, source.conditions]))
+    .digest('hex')
+
+  async function* read(cursor: Cursor, { fromMs, toMs, bulk, job }: Window): AsyncGenerator<Message<Json>> {
     const inside = [`${cursorField} > ${instant(fromMs)}`, upto(toMs)]
-    yield* readRows(source, { conditions: [...inside, ...source.conditions], bulk: inBulk(source, rows) })
+    const conditions = [...inside, ...source.conditions]
+    const range = { conditions, bulk, job: job?.of === of ? job : undefined }
+    yield* readRows(source, range, (left) =>
+      left.job && left.job.locator === undefined
+        ? plain({ ...cursor, window: { fromMs, toMs, job: { id: left.job.id, looks: left.job.looks, of } } })
+        : undefined,
+    )
     yield* softDeletes(source, inside, cursorField)
   }
 
@@ -66,6 +86,14 @@ export function queryStream(source: Source): ChangeStream {
     async *changes(json) {
       let cursor = parseCursor(json)
       const untilMs = await head()
+      if (cursor.window) {
+        // Its rows are of when it was begun: what was deleted since comes after them.
+        const { window, ...rest } = cursor
+        yield* read(rest, { ...window, bulk: true })
+        cursor = { ...rest, atMs: Math.max(rest.atMs, window.toMs) }
+        // A window before the cursor is followed by one behind it.
+        if (window.toMs > rest.atMs) yield checkpoint<Json>(plain(cursor))
+      }
       if (untilMs <= cursor.atMs) return
       if (object.replicateable) {
         const log = await readDeleteLog(source, cursor.deletesMs, untilMs)
@@ -73,7 +101,7 @@ export function queryStream(source: Source): ChangeStream {
         cursor = { ...cursor, deletesMs: log.coveredMs, ...(log.gap && { gapMs: org.clock.now() }) }
       }
       for await (const window of windows(source, cursorField, cursor.atMs - lookbackMs, untilMs)) {
-        yield* read(window)
+        yield* read(cursor, window)
         if (window.toMs <= cursor.atMs) continue
         cursor = { ...cursor, atMs: window.toMs }
         yield checkpoint<Json>(plain(cursor))
@@ -99,8 +127,9 @@ export function queryStream(source: Source): ChangeStream {
 interface Window {
   fromMs: number
   toMs: number
-  /** Undefined when they take too long to count. */
-  rows: number | undefined
+  /** Read by a bulk job: the one that an earlier run began, or a new one. */
+  bulk: boolean
+  job?: NonNullable<Cursor['window']>['job']
 }
 
 /** Windows of at most one bulk job's rows, halved until they are; a single second is not cut. */
@@ -114,7 +143,8 @@ async function* windows(
   const conditions = [`${cursor} > ${instant(fromMs)}`, `${cursor} <= ${instant(toMs)}`, ...source.conditions]
   const middle = fromMs + Math.floor((toMs - fromMs) / 2000) * 1000
   const rows = await countRows(org, object.name, conditions)
-  if ((rows ?? Infinity) <= org.config.bulk_chunk_rows || middle <= fromMs) yield { fromMs, toMs, rows }
+  if ((rows ?? Infinity) <= org.config.bulk_chunk_rows || middle <= fromMs)
+    yield { fromMs, toMs, bulk: inBulk(source, rows) }
   else {
     yield* windows(source, cursor, fromMs, middle)
     yield* windows(source, cursor, middle, toMs)

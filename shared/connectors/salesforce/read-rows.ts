@@ -25,7 +25,7 @@ export interface Range {
 export async function* readRows(
   source: Source,
   range: Range,
-  rest?: (left: { after?: string | undefined; job?: JobPlace | undefined }) => Json,
+  rest?: (left: { after?: string | undefined; job?: JobPlace | undefined }) => Json | undefined,
 ): AsyncGenerator<Message<Json>, void, undefined> {
   const { object, org, columns } = source
   const doing = `read ${object.name}`
@@ -33,7 +33,10 @@ export async function* readRows(
   const selected = columns.includes('Id') || !hasId ? columns : [...columns, 'Id']
   const query = (after: string | undefined) =>
     soql(selected, object.name, [...range.conditions, ...idRange(after, range.upto)], hasId ? 'by id' : 'none')
-  const left = (after: string | undefined, job?: JobPlace) => (rest && hasId ? [checkpoint(rest({ after, job }))] : [])
+  const left = (after: string | undefined, job?: JobPlace) => {
+    const place = hasId ? rest?.({ after, job }) : undefined
+    return place === undefined ? [] : [checkpoint(place)]
+  }
 
   if ((range.bulk || !fitsAnAddress(query(range.after))) && !source.loose && selected.length === columns.length) {
     try {
