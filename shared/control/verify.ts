@@ -7,6 +7,7 @@ import { END_AT } from '../load/history-columns.ts'
 import { quoted } from '../load/sql.ts'
 import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
 import { compareTable, type DifferentKeys, differentKeys } from '../sync/compare.ts'
+import { findMissing } from '../sync/contained.ts'
 import { planPipeline, selectionOf } from '../sync/plan.ts'
 import type { SyncPorts } from '../sync/stream-run.ts'
 import { withConnection } from './connections.ts'
@@ -29,7 +30,7 @@ export interface VerifiedTable {
 
 /**
  * Compares tables of a pipeline with their source as it is now, value by value; changes nothing. Of a history, the open
- * versions are compared. What the source changes meanwhile, or since the last run, is a difference.
+ * versions are compared; a table that is only added to must hold every row of the source. What the source changes meanwhile, or since the last run, is a difference.
  *
  * @throws IngestError of the configuration or the source, `usage.invalid` (fix) for a table the pipeline does not have
  */
@@ -58,18 +59,25 @@ async function verifyTable(
 ): Promise<VerifiedTable> {
   const named = { table: tableNameText(table.destination), source: `${table.source.schema}.${table.source.name}` }
   const skipped = (reason: string): VerifiedTable => ({ ...named, outcome: 'not compared', findings: [reason] })
-  if (table.scdType === 'APPEND_ONLY' && table.mode !== 'snapshot')
-    return skipped('it keeps every row that was read (APPEND_ONLY), and the source only the newest')
+  const onlyAdds = table.scdType === 'APPEND_ONLY' && table.mode !== 'snapshot'
+  if (onlyAdds && table.mode === 'cdc')
+    return skipped('it keeps every change that was read (APPEND_ONLY), and a change need not carry all columns')
   if (!table.source.modes.includes('snapshot')) return skipped('the source cannot be read as a whole')
   const snapshot = await readSnapshot(ports.storage, tableRoot(table.destination))
   if (!snapshot)
     return { ...named, outcome: 'different', findings: ['there is no such table yet: run the pipeline first'] }
 
+  const reading = { storage: ports.storage, engine: await ports.engine() }
+  if (onlyAdds) {
+    const { rows, missing, examples } = await findMissing(await open(), snapshot, reading, table.key)
+    const found = `${missing} rows of the source are nowhere in the table as they are now, such as ${examples.join('; ')}`
+    const [outcome, findings] = missing === 0 ? (['equal', []] as const) : (['different', [found]] as const)
+    return { ...named, outcome, version: snapshot.version, rows, findings }
+  }
   const options = {
     key: table.key,
     ...(table.scdType === 'SCD_TYPE_2' && table.key.length > 0 && { where: `${quoted(END_AT)} is null` }),
   }
-  const reading = { storage: ports.storage, engine: await ports.engine() }
   const compared = await compareTable(await open(), snapshot, reading, options)
   const { equal, differences, source, table: stored } = compared
   const keyed = !equal && table.key.length > 0

@@ -117,14 +117,28 @@ export async function differentKeys(
     onlyInSource: count((row) => row.table === undefined),
     onlyInTable: count((row) => row.source === undefined),
     otherValues: count((row) => row.source !== undefined && row.table !== undefined),
-    examples: differing.slice(0, EXAMPLES).map(([name]) => {
-      const values = JSON.parse(name) as Canonical[]
-      return keyAt.map((place, i) => `${shared[place]!.name} = ${values[i]}`).join(', ')
-    }),
+    examples: differing.slice(0, EXAMPLES).map(([name]) =>
+      pairs(
+        keyAt.map((place) => shared[place]!),
+        JSON.parse(name) as Canonical[],
+      ),
+    ),
   }
 }
 
 const EXAMPLES = 5
+
+/** What names a row, for people: `id = 7`. Without a key the whole row does. */
+export function keyOf(fields: readonly Field[], values: readonly Canonical[], key: readonly string[]): string {
+  const at = keyPlaces(fields, key)
+  return pairs(
+    at.map((place) => fields[place]!),
+    at.map((place) => values[place]!),
+  )
+}
+
+const pairs = (fields: readonly Field[], values: readonly Canonical[]) =>
+  fields.map(({ name }, i) => `${name} = ${values[i]}`).join(', ')
 
 class DigestSum {
   readonly #fields: readonly Field[]
@@ -166,4 +180,5 @@ const keyPlaces = (fields: readonly Field[], key: readonly string[]): number[] =
 const keyText = (values: readonly Canonical[], at: readonly number[]) => JSON.stringify(at.map((i) => values[i]))
 const rangeOf = (key: string) => Number(hashOf(key) % BigInt(RANGES))
 const wrap = (sum: bigint) => BigInt.asUintN(64, sum)
-const hashOf = (text: string) => hash('md5', text, 'buffer').readBigUInt64LE()
+/** 64 bits of a text: of a row's values as JSON, or of one value. */
+export const hashOf = (text: string) => hash('md5', text, 'buffer').readBigUInt64LE()
