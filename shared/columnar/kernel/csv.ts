@@ -1,4 +1,4 @@
-import { alloc } from './memory'
+import { alloc, free } from './memory'
 import { Input, skipByteOrderMark } from './input'
 import { endText, Text } from './lexer'
 import { childOf, equalBytes, findChild, Nodes } from './node'
@@ -30,6 +30,8 @@ export function openCsv(d: i32, q: i32, e: i32, header: bool, nullText: usize, n
   hasHeader = header
   nullAt = nullText
   nullLength = nullTextLength
+  // It was freed with the memory of the writer before.
+  columns = 0
   restartCsv()
 }
 
@@ -38,8 +40,13 @@ export function restartCsv(): void {
   headerDue = hasHeader
   openLines()
   columnCount = Nodes.root.childCount
-  columns = alloc(4 * columnCount)
+  reserveColumns(columnCount)
   for (let i = 0; i < columnCount; i++) store<i32>(columns + 4 * i, i)
+}
+
+function reserveColumns(count: i32): void {
+  if (columns) free(columns)
+  columns = alloc(4 * count)
 }
 
 export function readCsv<W>(final: bool): i32 {
@@ -194,7 +201,7 @@ function readHeader(start: usize, end: usize, final: bool): usize {
   beginRecord()
   let count = 1
   for (let p = start; p < line; p++) if (load<u8>(p) == delimiter) count++
-  columns = alloc(4 * count)
+  reserveColumns(count)
   columnCount = 0
   let p = start
   while (true) {

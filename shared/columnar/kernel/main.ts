@@ -7,7 +7,7 @@ import { readCopy } from './copy-text'
 import { Check, Write } from './leaf-values'
 import { newLeaf, openLeaf } from './leaf'
 import { openKeys } from './map-keys'
-import { alloc, resetMemory } from './memory'
+import { alloc, free, resetMemory } from './memory'
 import { beginNodes, childOf, hideName, indexNames, initMasks, leafAt, newNode, nodeAt, Nodes } from './node'
 import { initNumbers } from './numbers'
 import { encodeDictionary, encodePage, isPageDue, Page } from './pages'
@@ -239,6 +239,7 @@ let compressedRoom: i32 = 0
 export function compress(length: i32): i32 {
   const bound = snappyBound(length)
   if (bound > compressedRoom) {
+    if (compressed) free(compressed)
     compressedRoom = bound
     compressed = alloc(bound)
   }

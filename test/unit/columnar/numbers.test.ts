@@ -1,5 +1,4 @@
 import { expect, test } from '@jest/globals'
-import { acquireKernel, releaseKernel } from '../../../shared/columnar/kernel.ts'
 import type { LogicalType, Schema } from '../../../shared/schema/types.ts'
 import { readDuckdb, readHyparquet, soak, writeFile } from '../../support/columnar.ts'
 
@@ -210,26 +209,4 @@ test('a column with NaN has no bounds, and zeros are bounded by both zeros', () 
 
   expect([nan.min, nan.max]).toEqual([undefined, undefined])
   expect([zeros.min, zeros.max]).toEqual([-0, 0])
-})
-
-test('memory is bounded by the row group, not by the input', () => {
-  const schema: Schema = {
-    fields: [
-      { name: 'id', type: { kind: 'long' }, nullable: false },
-      { name: 'text', type: { kind: 'string' }, nullable: true },
-    ],
-  }
-  const next = generator(3n)
-  const block = Buffer.from(
-    Array.from({ length: 10_000 }, (_, i) => `{"id":${i},"text":"${next().toString(36).repeat(4)}"}\n`).join(''),
-  )
-  const blocks = Array.from({ length: Math.ceil((24e6 * soak) / block.length) }, () => block)
-
-  const file = writeFile(schema, blocks, { rowGroupBytes: 4 << 20 })
-
-  expect(file.rows).toBe(10_000 * blocks.length)
-  const kernel = acquireKernel()
-  const memoryBytes = kernel.memory.buffer.byteLength
-  releaseKernel(kernel)
-  expect(memoryBytes).toBeLessThan(32 << 20)
 })
