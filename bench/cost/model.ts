@@ -1,5 +1,5 @@
 import type { Calls } from '../../test/rehearsal/aws-calls.ts'
-import { prices } from './prices.ts'
+import { monthly, prices } from './prices.ts'
 
 /** What one function did in a measured piece of work. */
 export interface FunctionWork {
@@ -20,6 +20,8 @@ export interface Work {
   socketMinutes?: number
   /** Requests to the HTTP API, in units of 512 KB. */
   requestUnits?: number
+  /** Bytes of events that lie in the bucket twice, as they came and beside their file, until they are committed and a day longer. */
+  keptGb?: number
   /** State transitions of standard workflows. */
   transitions?: number
 }
@@ -70,6 +72,7 @@ export function priceOf(work: Work): Record<string, number> {
       (chunks + messages / 10) * prices.sqsRequest +
       fifoMessages * 2 * prices.sqsFifoRequest,
     S3: sum((fn) => called(fn, 's3', 'count', s3Price)),
+    'S3, events kept a day': (2 * (work.keptGb ?? 0) * monthly.s3Gb) / 30,
     DynamoDB: sum((fn) => called(fn, 'dynamodb', 'kilobytes', dynamodbPrice)),
     'Step Functions': (work.transitions ?? 0) * prices.transition,
     'Logs and traces': invocations * ((logBytes / 1e9) * prices.logGb + traced * prices.trace),

@@ -43,16 +43,18 @@ push:
     bench: { token: '\${secret:bench}', tables: [main.events.*] }
 `,
   )
-  const units = { socket: 0, requests: 0 }
+  const units = { socket: 0, requests: 0, bytes: 0 }
   const started = (bytes: number, unit: number) => Math.max(1, Math.ceil(bytes / unit))
   const door = await startPushDoor(account, {
     env,
     sqs: new SQSClient({}),
     onMessage: (bytes, replyBytes) => {
       units.socket += started(bytes, SOCKET_UNIT) + started(replyBytes, SOCKET_UNIT)
+      units.bytes += bytes
     },
     onRequest: (bytes) => {
       units.requests += started(bytes, REQUEST_UNIT)
+      units.bytes += bytes
     },
   })
   const { host, gateway } = door
@@ -65,7 +67,7 @@ push:
   // Until the environments are there and their code is compiled: what follows is the price of a gigabyte among many.
   const warmUp = await pushAll(MEGABYTES / 4, 1)
   const cold = host.log.length
-  Object.assign(units, { socket: 0, requests: 0 })
+  Object.assign(units, { socket: 0, requests: 0, bytes: 0 })
   const startedMs = performance.now()
   const pushed = await pushAll(MEGABYTES, 100)
   const seconds = (performance.now() - startedMs) / 1000
@@ -79,6 +81,7 @@ push:
     socketUnits: units.socket,
     socketMinutes: (producers * seconds) / 60,
     requestUnits: units.requests,
+    keptGb: units.bytes / 1e9,
   }
   return { work, rawGb, metrics: { ...functionMetrics([host], prefix), ...msPerMb(work, rawGb) } }
 }

@@ -99,8 +99,11 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
   const connections = new Map<string, OpenConnection>()
   /** What is known to be committed, by session. */
   const committed = new Map<string, number>()
-  /** Up to where a connection was told by this process which records were left out. */
-  const told = new Map<string, number>()
+  /**
+   * Up to where a connection was told by this process that records are durable, and which of them were left out; and below
+   * which no batch has to be looked at again for that.
+   */
+  const told = new Map<string, { durable: number; read: number }>()
 
   async function answer({ frame, body }: ReceivedFrame, connection: GatewayConnection): Promise<ServerFrame> {
     checkExpiry(connection.principal)
@@ -258,10 +261,13 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
    * before its own, so any process says this of any batch that its connection may not have heard of.
    */
   async function tellProgress(id: string, { table, session, from }: OpenConnection, heard = 0) {
-    const known = await progressOf(table, session, state, committed.get(session))
+    const before = told.get(id)
+    const known = await progressOf(table, session, state, before?.read ?? committed.get(session))
     remember(committed, session, known.committed)
-    const answer = await withLeftOut(session, told.get(id) ?? Math.max(from, heard), known)
-    remember(told, id, answer.durable)
+    const answer = await withLeftOut(session, before?.durable ?? Math.max(from, heard), known)
+    // One that covers a batch in part is not the last to look at that batch.
+    const read = answer.durable === known.durable ? known.durable : (before?.read ?? known.committed)
+    remember(told, id, { durable: answer.durable, read })
     return answer
   }
 

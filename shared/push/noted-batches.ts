@@ -34,14 +34,13 @@ export interface Progress {
   durable: number
   /** Every record below it is in the table. */
   committed: number
-  /** Some noted batch had records left out. */
+  /** Some batch noted above what was known had records left out. */
   rejects: boolean
 }
 
 /**
- * How far a session is. A batch that begins below `committed` and ends above it counts once it is committed.
- *
- * `known`: a lower bound of what is committed, from an earlier call; fewer entries are read.
+ * How far a session is. `known` is what an earlier call said is durable, which stays so: fewer entries are read, or every message of
+ * a busy session would read those of seconds. A batch that begins below it and ends above it counts once it is committed.
  */
 export async function progressOf(table: string, session: string, state: StateStore, known = 0): Promise<Progress> {
   const [ranges, notes] = await Promise.all([
@@ -50,7 +49,7 @@ export async function progressOf(table: string, session: string, state: StateSto
   ])
   const committed = prefixEnd(ranges)
   const durable = addRanges(
-    [[0, committed]],
+    [[0, Math.max(committed, known)]],
     notes.map(({ sort }) => sort.split('-').map(Number) as [number, number]),
   )
   const rejects = notes.some(({ value }) => note.parse(value)?.rejected)

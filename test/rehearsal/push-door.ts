@@ -27,6 +27,9 @@ export interface PushDoor extends AsyncDisposable {
 /** As this machine has few cores; Lambda would start an environment for each. */
 const MESSAGES_AT_A_TIME = 4
 
+/** Lambda begins with five batches at a time. */
+const POLLERS = 3
+
 type Reply = { statusCode: number; body?: string }
 
 /** The deployed functions of push behind both gateways and event sources, until it is disposed of. */
@@ -77,7 +80,12 @@ export async function startPushDoor(account: Account, options: PushDoorOptions):
   })
   host = new LambdaHost(functions, env)
   const stop = new AbortController()
-  const sources = account.mappings.map((mapping) => pollQueue(mapping, { sqs, host, signal: stop.signal, faults }))
+  const sources = account.mappings.flatMap((mapping) =>
+    // A group of a FIFO queue has one consumer at a time, and here is one group.
+    Array.from({ length: mapping.fifo ? 1 : POLLERS }, () =>
+      pollQueue(mapping, { sqs, host, signal: stop.signal, faults }),
+    ),
+  )
   return {
     host,
     gateway,

@@ -205,6 +205,25 @@ test('only ingest frames of 4 MB are posted', async () => {
   expect(await process(1).answerPosted(new Uint8Array((4 << 20) + 1), to)).toMatchObject({ code: 'push.too_large' })
 })
 
+test('an ack reads what became durable since the one before, however much waits for its commit', async () => {
+  const { ports, process, connection } = world()
+  const server = process(1)
+  await server.answer(open(), connection('c1'))
+  for (let i = 0; i < 50; i++) await server.answer(ingest(i, i + 1), connection('c1'))
+  const { list } = ports.state
+  let read = 0
+  ports.state.list = async (...query) => {
+    const entries = await list.apply(ports.state, query)
+    read += entries.length
+    return entries
+  }
+
+  const ack = await server.answer(ingest(50, 51), connection('c1'))
+
+  expect(ack).toMatchObject({ durable: 51, committed: 0 })
+  expect(read).toBeLessThan(3)
+})
+
 test('the window shrinks as the queue fills, and is whole again when it is empty', async () => {
   const { ports, clock, process, connection } = world()
   const server = process(1)
