@@ -12,19 +12,13 @@ export async function runMaintenance(
   signal: AbortSignal,
   onDone: (done: Maintained) => void,
 ): Promise<void> {
-  const pushed = new Set(Object.keys(project.spec.push?.tables ?? {}))
   while (!signal.aborted) {
     await project.clock.sleep(EVERY_MS, signal).catch(() => {})
-    if (!signal.aborted) await maintainOnce(project, pushed, signal, onDone)
+    if (!signal.aborted) await maintainOnce(project, signal, onDone)
   }
 }
 
-async function maintainOnce(
-  project: Project,
-  pushed: ReadonlySet<string>,
-  signal: AbortSignal,
-  onDone: (done: Maintained) => void,
-): Promise<void> {
+async function maintainOnce(project: Project, signal: AbortSignal, onDone: (done: Maintained) => void): Promise<void> {
   let engine: Promise<Engine> | undefined
   const open = () => {
     engine ??= openEngine({ scratch: join(project.scratch, 'maintenance') })
@@ -32,7 +26,7 @@ async function maintainOnce(
   }
   try {
     const tables = await listTables(project.storage)
-    for await (const done of maintainTables(tables, { ...project, engine: open, signal }, { pushed })) onDone(done)
+    for await (const done of maintainTables(tables, { ...project, engine: open, signal })) onDone(done)
   } finally {
     // It holds memory that nothing needs for ten minutes.
     ;(await engine?.catch(() => undefined))?.close()

@@ -1,9 +1,7 @@
 import { tmpdir } from 'node:os'
 import { listTables } from '../../shared/control/lakehouse.ts'
 import { maintainTables } from '../../shared/control/maintain.ts'
-import { storedSpecText } from '../../shared/control/stored-spec.ts'
 import { type Engine, openEngine } from '../../shared/load/engine.ts'
-import { readSpec } from '../../shared/pipeline/read-spec.ts'
 import { readEnv } from '../../shared/runtime/env.ts'
 import { lakehousePorts } from '../lakehouse-ports.ts'
 import { logger, metrics, observed } from '../observed.ts'
@@ -20,8 +18,6 @@ export const handler = observed(async (_event: unknown, context) => {
   const leftMs = context.getRemainingTimeInMillis()
   const env = readEnv(Env, process.env)
   const ports = lakehousePorts(env)
-  const text = await storedSpecText(ports.state)
-  const { spec } = text === undefined ? { spec: undefined } : readSpec(text, 'lakeflow.yml')
   let engine: Promise<Engine> | undefined
   const open = () => {
     engine ??= openEngine({ scratch: tmpdir(), memoryMb: ENGINE_MB })
@@ -32,10 +28,7 @@ export const handler = observed(async (_event: unknown, context) => {
     const done = maintainTables(
       await listTables(ports.storage, env.CATALOG),
       { ...ports, engine: open, signal: AbortSignal.timeout(leftMs - ABORT_MS) },
-      {
-        pushed: new Set(Object.keys(spec?.push?.tables ?? {})),
-        deadlineMs: ports.clock.now() + leftMs - Math.min(LAST_TABLE_MS, leftMs / 2),
-      },
+      { deadlineMs: ports.clock.now() + leftMs - Math.min(LAST_TABLE_MS, leftMs / 2) },
     )
     for await (const { error, ...table } of done) {
       if (error) {

@@ -9,6 +9,7 @@ import type { Engine } from '../load/engine.ts'
 import { optimizeTable } from '../load/optimize.ts'
 import { vacuumHidden } from '../load/vacuum-hidden.ts'
 import { type TableName, tableNameText } from '../pipeline/resolve.ts'
+import { isPushed } from '../push/commit.ts'
 import type { StateStore } from '../state/state-store.ts'
 import type { Storage } from '../storage/storage.ts'
 
@@ -32,8 +33,6 @@ export interface Maintained {
 }
 
 export interface MaintainOptions {
-  /** Tables that events are pushed into: each flush adds a file, and nobody else joins them. */
-  pushed: ReadonlySet<string>
   /** No further table is begun after this, in milliseconds since the epoch. */
   deadlineMs?: number
 }
@@ -51,7 +50,7 @@ const WEEK_MS = 7 * 86_400_000
 export async function* maintainTables(
   tables: readonly TableName[],
   ports: MaintainPorts,
-  { pushed, deadlineMs }: MaintainOptions,
+  { deadlineMs }: MaintainOptions = {},
 ): AsyncGenerator<Maintained> {
   const waiting = [...tables]
   while (waiting.length > 0) {
@@ -59,7 +58,8 @@ export async function* maintainTables(
     const [name] = waiting.splice(Math.floor(ports.random.next() * waiting.length), 1) as [TableName]
     const done: Maintained = { table: tableNameText(name), filesJoined: 0, filesWritten: 0, filesDeleted: 0 }
     try {
-      if (pushed.has(done.table)) await join(name, ports, done)
+      // Each flush of events adds a file, and nobody else joins them.
+      if (await isPushed(done.table, ports.state)) await join(name, ports, done)
       await clear(name, ports, done)
     } catch (cause) {
       if (ports.signal?.aborted) return

@@ -53,6 +53,13 @@ type Ranges = Record<string, Intervals>
 /** A commit's sessions at most: its ranges are one entry of the state store, written up to 16 times over. */
 const MAX_SESSIONS = 200
 
+const committerKey = (table: string) => ({ partition: pushPartition(table), sort: 'committer' })
+
+/** Whether events were ever pushed into a table, declared or made by a session. */
+export async function isPushed(table: string, state: StateStore): Promise<boolean> {
+  return (await state.read(committerKey(table))) !== undefined
+}
+
 /** @throws IngestError `state.lease_held` (retry) while another process is taking the table */
 export async function openCommitter(
   table: string,
@@ -61,8 +68,7 @@ export async function openCommitter(
   /** An older version, if one is known: less of the log is read. */
   known?: TableSnapshot,
 ): Promise<Committer> {
-  const key = { partition: pushPartition(table), sort: 'committer' }
-  const writer: Writer<Json> = await takeWriter(ports.state, key, `push:${table}`, owner)
+  const writer: Writer<Json> = await takeWriter(ports.state, committerKey(table), `push:${table}`, owner)
   const first = await readSnapshot(ports.storage, rootOf(table), known ? { after: known } : {})
   if (!first) throw new IngestError('table.missing', `the table ${table} was dropped while it had events to store`)
   const log = commitLog(first, ports)

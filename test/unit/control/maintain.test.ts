@@ -5,6 +5,8 @@ import { type Maintained, type MaintainOptions, maintainTables } from '../../../
 import { commit } from '../../../shared/delta/commit.ts'
 import { readSnapshot } from '../../../shared/delta/snapshot.ts'
 import { openEngine } from '../../../shared/load/engine.ts'
+import { openCommitter } from '../../../shared/push/commit.ts'
+import { memoryQueue } from '../../../shared/queue/memory.ts'
 import { memoryState } from '../../../shared/state/memory.ts'
 import { diskStorage } from '../../../shared/storage/disk.ts'
 import { column, committed, dataFile, emptyTable, testPorts } from '../../support/delta.ts'
@@ -21,7 +23,7 @@ afterAll(async () => {
 
 const schema = { fields: [column('id', 'long')] }
 
-/** A lakehouse with these tables, each of so many files of one row. */
+/** A lakehouse with these tables, each of so many files of one row; events are pushed into those of the schema `events`. */
 async function lakehouse(name: string, tables: Record<string, number>) {
   const storage = diskStorage(join(folder, name))
   let nowMs = Date.now()
@@ -33,15 +35,16 @@ async function lakehouse(name: string, tables: Record<string, number>) {
       const add = [await dataFile(table, [{ id }], ports)]
       table = committed(await commit(table, { operation: 'WRITE', add, reads: 'nothing' }, ports))
     }
+    if (root.startsWith('main/events/'))
+      await openCommitter(root.replaceAll('/', '.'), 'a process', { ...ports, queue: memoryQueue() })
   }
   return {
     storage,
     forward: (ms: number) => {
       nowMs += ms
     },
-    async maintain(options: Partial<MaintainOptions> = {}): Promise<Maintained[]> {
-      const all = { pushed: new Set(['main.events.clicks']), ...options }
-      return Array.fromAsync(maintainTables(await listTables(storage), ports, all))
+    async maintain(options?: MaintainOptions): Promise<Maintained[]> {
+      return Array.fromAsync(maintainTables(await listTables(storage), ports, options))
     },
     files: async (root: string) => (await readSnapshot(storage, root))!.files.size,
     objects: async (root: string) => {
