@@ -40,7 +40,7 @@ export interface Aftermath {
 }
 
 /** A producer that could not get all acknowledged within this is `stuck`, as is a server that does not stop. */
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 240_000
 const SERVER_CHILD = join(import.meta.dirname, 'push-server-child.ts')
 const PRODUCER_CHILD = join(import.meta.dirname, 'push-producer-child.ts')
 
@@ -73,14 +73,17 @@ export async function underFire({
       { tableName: 'main.events.clicks' },
       { recoveryBackoffMs: 50, lingerMs: 5, recoveryTimeoutMs: PATIENCE_MS, flushTimeoutMs: PATIENCE_MS, onReject },
     )
-    for (; Date.now() < endMs; await sleep(50)) {
-      const due = Math.ceil(((Date.now() - startedMs) / 1000) * recordsPerSecond) - counts.sent
-      if (due > 0) {
+    try {
+      for (; Date.now() < endMs; await sleep(50)) {
+        const due = Math.ceil(((Date.now() - startedMs) / 1000) * recordsPerSecond) - counts.sent
+        if (due <= 0) continue
         await stream.ingestRecordsOffset(recordsOf(name, counts.sent, Math.min(due, 200)))
         counts.sent += Math.min(due, 200)
       }
+      await stream.close()
+    } catch (error) {
+      done.stuck.push(`${name}: ${error}`)
     }
-    await stream.close().catch((error) => done.stuck.push(`${name}: ${error}`))
     counts.acknowledged = counts.sent - (await stream.getUnackedRecords()).length
   }
 
