@@ -60,6 +60,7 @@ export const handler = observed(async (input: unknown): Promise<APIGatewayProxyS
       throw new IngestError('push.too_large', `the body is over ${limits.messageBytes} bytes; send smaller ones`)
     return reply(
       200,
+      { 'content-type': 'application/json' },
       await insert({
         table: event.pathParameters.table,
         principal: readPrincipal(event.requestContext.authorizer.lambda),
@@ -71,13 +72,13 @@ export const handler = observed(async (input: unknown): Promise<APIGatewayProxyS
   } catch (cause) {
     const error = asIngestError(cause)
     if (error.remedy === 'report') throw error
-    const { status, body } = insertError(error)
-    return reply(status, body)
+    const { status, headers, body } = insertError(error)
+    return reply(status, headers, body)
   }
 })
 
-const reply = (statusCode: number, body: unknown) => ({
+const reply = (statusCode: number, headers: Record<string, string>, body: unknown) => ({
   statusCode,
-  headers: { 'content-type': 'application/json' },
+  headers,
   body: JSON.stringify(body),
 })

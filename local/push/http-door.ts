@@ -40,12 +40,13 @@ export function httpDoor(
   return (request, response) => {
     const [path = ''] = (request.url ?? '').split('?')
     const table = PATH.exec(path)?.[1]
-    if (!table || request.method !== 'POST') return answer(response, table ? 405 : 404, insertError(elsewhere).body)
+    if (!table) return answer(response, 404, json, insertError(elsewhere).body)
+    if (request.method !== 'POST') return answer(response, 405, { ...json, allow: 'POST' }, insertError(elsewhere).body)
     take(request, table).then(
-      (result) => answer(response, 200, result),
+      (result) => answer(response, 200, json, result),
       (cause) => {
-        const { status, body } = insertError(asIngestError(cause))
-        answer(response, status, body)
+        const { status, headers, body } = insertError(asIngestError(cause))
+        answer(response, status, headers, body)
       },
     )
   }
@@ -54,9 +55,11 @@ export function httpDoor(
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** What is left of the request's body is read and dropped by then: a producer that still sends would not see the answer. */
-function answer(response: ServerResponse, status: number, body: unknown) {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+function answer(response: ServerResponse, status: number, headers: Record<string, string>, body: unknown) {
+  response.writeHead(status, headers).end(JSON.stringify(body))
 }
+
+const json = { 'content-type': 'application/json' }
 
 const elsewhere = new IngestError(
   'push.frame_invalid',

@@ -54,7 +54,8 @@ export function createInserts(ports: InsertPorts): (request: InsertRequest) => P
   }
 
   async function keyed({ table, principal, body }: InsertRequest, key: string): Promise<DoorSession> {
-    if (key.length > 200) throw new IngestError('push.frame_invalid', 'the Idempotency-Key is over 200 characters')
+    if (key === '' || key.length > 200)
+      throw new IngestError('push.frame_invalid', `the Idempotency-Key has ${key.length} characters, wanted 1 to 200`)
     const digest = createHash('sha256').update(body).digest('base64url')
     const id = `http-${createHash('sha256').update(`${principal.subject}\n${key}`).digest('base64url')}`
     const session = await sessionOfKey(table, { id, subject: principal.subject, digest, ttlMs: KEY_TTL_MS }, ports)
@@ -93,10 +94,16 @@ function answerOf(left: Pick<Receipt, 'rejectedRanges' | 'rejected'> | undefined
   }
 }
 
-/** Status and body that tell an error. */
-export function insertError(error: IngestError): { status: number; body: unknown } {
+/** Status, headers and body that tell an error. */
+export function insertError(error: IngestError): { status: number; headers: Record<string, string>; body: unknown } {
   const { type: _, ...detail } = errorFrame(error)
-  return { status: statusOf(error), body: { error: detail } }
+  const status = statusOf(error)
+  const headers = {
+    'content-type': 'application/json',
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+    ...(error.retryAfterMs !== undefined && { 'retry-after': `${Math.ceil(error.retryAfterMs / 1000)}` }),
+  }
+  return { status, headers, body: { error: detail } }
 }
 
 function statusOf({ code, remedy }: IngestError): number {
@@ -112,16 +119,31 @@ function statusOf({ code, remedy }: IngestError): number {
 function batchOf({ body, contentEncoding }: InsertRequest, limits: PushLimits) {
   const encoding = encodingOf(contentEncoding)
   const raw = decompress(body, encoding, limits.batchBytes)
+  checkIsText(raw)
   const isArray = raw[firstNonBlank(raw)] === OPEN_ARRAY
   const rows = isArray ? arrayToLines(raw) : raw
   const count = countRecords(rows)
   return isArray ? { count, encoding: 'none' as const, body: rows } : { count, encoding, body }
 }
 
-function encodingOf(encoding = 'identity'): Encoding {
-  if (encoding === 'identity') return 'none'
+function encodingOf(header = 'identity'): Encoding {
+  const encoding = header.trim().toLowerCase()
+  if (encoding === 'identity' || encoding === '') return 'none'
   if (encoding === 'gzip' || encoding === 'zstd') return encoding
   throw new IngestError('push.frame_invalid', `content-encoding ${encoding} is not known; use gzip, zstd or none`)
+}
+
+/** Compressed or UTF-16 bytes would be told as that many records that do not fit. */
+function checkIsText(raw: Uint8Array) {
+  const starts = (bytes: readonly number[]) => bytes.every((byte, i) => raw[i] === byte)
+  const found = starts([0x1f, 0x8b])
+    ? 'gzip: say so by the header content-encoding: gzip'
+    : starts([0x28, 0xb5, 0x2f, 0xfd])
+      ? 'zstd: say so by the header content-encoding: zstd'
+      : starts([0xff, 0xfe]) || starts([0xfe, 0xff])
+        ? 'UTF-16: send UTF-8'
+        : undefined
+  if (found) throw new IngestError('push.frame_invalid', `the body is ${found}`)
 }
 
 function firstNonBlank(bytes: Uint8Array): number {

@@ -60,30 +60,42 @@ export function* inPieces(rows: Uint8Array, maxBytes: number): Generator<{ first
 export function arrayToLines(json: Uint8Array): Uint8Array {
   const out = Buffer.allocUnsafe(json.length + 1)
   let size = 0
+  /** Where the element begins in `out`. */
+  let element = 0
+  let elements = 0
   let depth = 0
   let inString = false
   let ended = false
   for (let i = 0; i < json.length; i++) {
     const byte = json[i]!
     if (inString) {
+      // A raw line break in a string is no JSON, and would make two records of one.
+      if (byte === LINE_FEED) throw notAnArray()
       out[size++] = byte
       if (byte === BACKSLASH && i + 1 < json.length) out[size++] = json[++i]!
       else if (byte === QUOTE) inString = false
       continue
     }
     const blank = byte === SPACE || byte === TAB || byte === LINE_FEED || byte === RETURN
-    if (ended && !blank) throw notAnArray()
-    if (depth === 0 && !blank && byte !== OPEN_ARRAY) throw notAnArray()
-    if (blank) continue
+    if (blank) {
+      // What it keeps apart must stay apart: 1 2 is not 12.
+      if (size > element) out[size++] = SPACE
+      continue
+    }
+    if (ended || (depth === 0 && byte !== OPEN_ARRAY)) throw notAnArray()
     if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
       if (depth++ === 0) continue
     } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) {
       if (--depth === 0) {
+        if (size === element && elements > 0) throw notAnArray()
         ended = true
         continue
       }
     } else if (byte === COMMA && depth === 1) {
+      if (size === element) throw notAnArray()
       out[size++] = LINE_FEED
+      element = size
+      elements++
       continue
     } else if (byte === QUOTE) inString = true
     out[size++] = byte

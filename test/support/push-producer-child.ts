@@ -9,6 +9,8 @@ const stream = await sdk.createStream(
   { spool: diskSpool(folder!), recoveryTimeoutMs: 600_000, recoveryBackoffMs: 50 },
 )
 let stopping = false
+// Whoever started it is gone.
+process.on('disconnect', () => process.exit(1))
 process.on('message', () => {
   stopping = true
 })

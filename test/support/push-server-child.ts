@@ -26,6 +26,8 @@ const server = await startPushServer({
   flush: { fileAgeMs: 300 },
 })
 process.send!({ port: server.port })
+// Whoever started it is gone.
+process.on('disconnect', () => process.exit(1))
 process.on('message', (message) => {
   if (message === 'stop') void server.close().then(() => process.exit(0))
 })

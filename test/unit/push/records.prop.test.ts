@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
 import { createValidator } from '../../../shared/columnar/validate.ts'
-import { countRecords, inPieces, keepRecords, surveyRecords } from '../../../shared/push/records.ts'
+import { arrayToLines, countRecords, inPieces, keepRecords, surveyRecords } from '../../../shared/push/records.ts'
 import { column } from '../../support/delta.ts'
 
 const schema = { fields: [column('a', 'long'), column('s', 'string')] }
@@ -83,4 +83,32 @@ test('a batch of which every other record is kept is cut in one pass', () => {
 
   expect(countRecords(kept)).toBe(count / 2)
   expect(kept.toString().startsWith('0\n2\n4\n')).toBe(true)
+})
+
+test('the elements of an array stand one on a line, and mean what they meant', () => {
+  const spaces = fc.constantFrom('', ' ', '\n', '\t', '\r\n  ')
+  fc.assert(
+    fc.property(fc.array(fc.jsonValue({ maxDepth: 3 }), { maxLength: 6 }), spaces, (values, space) => {
+      const parts = values.map(
+        (value) => `${space}${JSON.stringify(value, undefined, space.trim() === '' ? 2 : 0)}${space}`,
+      )
+
+      const rows = arrayToLines(Buffer.from(`${space}[${parts.join(',')}${space}]${space}`)).toString()
+
+      expect(
+        rows
+          .split('\n')
+          .filter((line) => line.trim() !== '')
+          .map((line) => JSON.parse(line)),
+      ).toEqual(JSON.parse(`[${parts.join(',')}]`))
+    }),
+  )
+})
+
+test.each(['[1,]', '[,1]', '[1,,2]', '[', '[1', '[1]]', '[1] 2', '["a\nb"]', '{}', ''])('%j is no array', (text) => {
+  expect(() => arrayToLines(Buffer.from(text))).toThrow('neither a JSON array')
+})
+
+test('what is no JSON does not become some', () => {
+  expect(arrayToLines(Buffer.from('[{"a":1 2},tr ue]')).toString()).toBe('{"a":1 2}\ntr ue')
 })
