@@ -17,10 +17,17 @@ export function mappingMode(metadata: Metadata): MappingMode {
 }
 
 /**
- * A table's schema. Mapping marks left over in a table without column mapping mean nothing and are passed over. A table
+ * A table's schema, checked to be of data files that are read here. Mapping marks left over in a table without column mapping mean nothing and are passed over. A table
  * whose metadata has no schema has no columns.
  */
 export function logicalSchema(metadata: Metadata, table: string): Schema {
+  const provider = metadata.format?.provider ?? 'parquet'
+  if (provider !== 'parquet') {
+    throw new IngestError(
+      'table.unsupported_feature',
+      `the data files of the table ${table} are ${provider}, and only Parquet is read; convert the table`,
+    )
+  }
   if (metadata.schemaString == null) return { fields: [] }
   const schema = parseDeltaSchema(metadata.schemaString)
   if (mappingMode(metadata) === 'none') return { fields: schema.fields.map(unmapped) }

@@ -13,7 +13,8 @@ const FILE_VERSION = 1
 
 /**
  * The rows of a data file that are deleted: their positions from 0, ascending (Delta protocol, "Deletion Vectors").
- * @throws IngestError `table.corrupt` (fix) when the vector is missing, damaged, or holds another number of rows
+ * @throws IngestError `table.corrupt` (fix) when the vector is missing, damaged, or holds another number of rows,
+ *   `table.unsupported_feature` (fix) when it is outside of the storage
  */
 export async function readDeletionVector(storage: Storage, root: string, vector: DeletionVector): Promise<number[]> {
   const rows = decodeBitmap(await bitmapOf(storage, root, vector))
@@ -94,7 +95,12 @@ function decodeBitmap(bytes: Uint8Array): number[] {
 async function bitmapOf(storage: Storage, root: string, vector: DeletionVector): Promise<Uint8Array> {
   if (vector.storageType === 'i') return decodeZ85(vector.pathOrInlineDv).subarray(0, vector.sizeInBytes)
   const path = deletionVectorPath(root, storage.url, vector)
-  if (path === undefined) throw damaged(`is outside of the lakehouse, at ${vector.pathOrInlineDv}`)
+  if (path === undefined) {
+    throw new IngestError(
+      'table.unsupported_feature',
+      `the deletion vector ${vector.pathOrInlineDv} is outside of the lakehouse; copy the table into it`,
+    )
+  }
   const start = vector.offset ?? 1
   const bytes = await storage.get(path, { start, end: start + vector.sizeInBytes + 8 })
   if (!bytes) throw damaged(`is missing: restore ${path}`)

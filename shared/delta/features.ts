@@ -50,7 +50,7 @@ export function hasFeature(protocol: Protocol, feature: string): boolean {
 
 /**
  * Requires that everything needed to read the table is understood here.
- * @throws IngestError `table.unsupported_feature` (fix) naming each feature that is not
+ * @throws IngestError `table.unsupported_feature` (fix) naming each feature that is not, `table.corrupt` (fix)
  */
 export function checkReadable(protocol: Protocol, table: string): void {
   const { minReaderVersion } = protocol
@@ -58,7 +58,13 @@ export function checkReadable(protocol: Protocol, table: string): void {
     throw unsupported(table, 'read', [`reader version ${minReaderVersion}`])
   }
   if (minReaderVersion < 3) return
-  const unknown = (protocol.readerFeatures ?? []).filter((feature) => !readable.has(feature))
+  if (!protocol.readerFeatures) {
+    throw new IngestError(
+      'table.corrupt',
+      `the protocol of the table ${table} has reader version 3 and does not list its readerFeatures; restore the file that held it`,
+    )
+  }
+  const unknown = protocol.readerFeatures.filter((feature) => !readable.has(feature))
   if (unknown.length > 0) throw unsupported(table, 'read', unknown)
 }
 

@@ -19,11 +19,16 @@ export function decodeActions(bytes: Uint8Array, path: string): Action[] {
   const lines = decoder.decode(bytes).split('\n')
   for (const [index, line] of lines.entries()) {
     if (line.trim() === '') continue
+    let action: unknown
     try {
-      actions.push(JSON.parse(line) as Action)
+      action = JSON.parse(line)
     } catch (cause) {
       throw new IngestError('table.corrupt', `line ${index + 1} of ${path} is not JSON; restore the file`, { cause })
     }
+    if (typeof action !== 'object' || action === null || Array.isArray(action)) {
+      throw new IngestError('table.corrupt', `line ${index + 1} of ${path} is not an action; restore the file`)
+    }
+    actions.push(action as Action)
   }
   return actions
 }

@@ -61,7 +61,9 @@ export async function readTableSql(
     session,
     files.map(({ path }) => path),
   ).catch((cause) => {
-    throw new IngestError('table.corrupt', `a data file of the table ${table.root} is missing or damaged: ${cause}`, {
+    const text = String(cause instanceof IngestError ? cause.cause : cause)
+    const [why] = text.replace(/^(?:\w* ?Error: )+/, '').split('\n')
+    throw new IngestError('table.corrupt', `a data file of the table ${table.root} is missing or damaged: ${why}`, {
       cause,
     })
   })

@@ -102,9 +102,9 @@ test.each(['not json', '{"version":"x"}', '{"version":77}'])(
   },
 )
 
-test('a line that is no JSON is named with its file', async () => {
+test.each(['{"add":', 'null', '5', '[]'])('a line that is no action is named with its file: %s', async (line) => {
   const { ports } = await tableOf('a')
-  await ports.storage.put(commitPath('shop', 1), bytes('{"commitInfo":{}}\n{"add":'))
+  await ports.storage.put(commitPath('shop', 1), bytes(`{"commitInfo":{}}\n${line}`))
 
   await expect(readSnapshot(ports.storage, 'shop')).rejects.toThrow(`line 2 of ${commitPath('shop', 1)}`)
 })
@@ -150,14 +150,30 @@ test('an add and its remove meet however their paths are written', async () => {
 })
 
 test.each([
-  [{ minReaderVersion: 99, minWriterVersion: 99 }, 'reader version 99'],
-  [{ minReaderVersion: 3, minWriterVersion: 7, readerFeatures: ['variantType', 'columnMapping'] }, 'variantType'],
-])('a table that needs %o is refused by name', async (protocol, name) => {
+  [{ minReaderVersion: 99, minWriterVersion: 99 }, 'reader version 99', 'table.unsupported_feature'],
+  [{ minReaderVersion: 3, minWriterVersion: 7 }, 'readerFeatures', 'table.corrupt'],
+  [
+    { minReaderVersion: 3, minWriterVersion: 7, readerFeatures: ['variantType', 'columnMapping'] },
+    'variantType',
+    'table.unsupported_feature',
+  ],
+])('a table that needs %o is refused by name', async (protocol, name, code) => {
   const { ports } = await tableOf('a')
   await ports.storage.put(commitPath('shop', 2), bytes(JSON.stringify({ protocol })))
 
   await expect(readSnapshot(ports.storage, 'shop')).rejects.toMatchObject({
-    code: 'table.unsupported_feature',
+    code,
     message: expect.stringContaining(name),
+  })
+})
+
+test('a table whose data files are not Parquet is refused by their name', async () => {
+  const { ports, table } = await tableOf('a')
+  const metaData = { ...table.metadata, format: { provider: 'orc', options: {} } }
+  await ports.storage.put(commitPath('shop', 2), bytes(JSON.stringify({ metaData })))
+
+  await expect(readSnapshot(ports.storage, 'shop')).rejects.toMatchObject({
+    code: 'table.unsupported_feature',
+    message: expect.stringContaining('orc'),
   })
 })
