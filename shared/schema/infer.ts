@@ -4,7 +4,7 @@ import type { Field, LogicalType, Schema } from './types.ts'
 /**
  * The schema of sample records. A sample is evidence, so the types are wide and every field is nullable:
  *
- * * whole numbers are `long`, beyond 64 bits `decimal(38,0)`; other numbers are `double`; both together are `double`;
+ * * whole numbers are `long`, beyond 64 bits `decimal(38,0)`; larger and other numbers are `double`, also beside whole ones;
  * * text is `string`; with `dates`, RFC 3339 text with a zone is `timestamp`, `YYYY-MM-DD` is `date`, both together are
  *   `timestamp`, and beside other text they are `string`;
  * * objects merge field by field, arrays element by element; an empty object or array, and values without a common
@@ -52,6 +52,8 @@ type Shape =
   | { kind: 'list'; element: Shape }
 
 const nothing: Shape = { kind: 'nothing' }
+/** The integers of `decimal(38,0)` lie between its negative and it. */
+const LIMIT = 10n ** 38n
 const numbers = ['long', 'wide', 'double']
 const times = ['date', 'timestamp']
 
@@ -64,7 +66,10 @@ function shapeOf(value: unknown, dates: boolean): Shape {
     return { kind: 'list', element: value.map((inner) => shapeOf(inner, dates)).reduce(merge, nothing) }
   if (typeof value === 'boolean') return { kind: 'boolean' }
   if (typeof value === 'number') return { kind: Number.isSafeInteger(value) ? 'long' : 'double' }
-  if (typeof value === 'bigint') return { kind: BigInt.asIntN(64, value) === value ? 'long' : 'wide' }
+  if (typeof value === 'bigint') {
+    if (BigInt.asIntN(64, value) === value) return { kind: 'long' }
+    return { kind: value < LIMIT && value > -LIMIT ? 'wide' : 'double' }
+  }
   if (typeof value === 'string') return { kind: dates ? textKind(value) : 'string' }
   if (value instanceof Date) return { kind: 'timestamp' }
   if (!isObject(value)) return { kind: 'any' }

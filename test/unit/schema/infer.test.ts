@@ -13,6 +13,7 @@ test.each<[unknown[], string]>([
   [[1, null, -5], 'long'],
   [[1, 2.5], 'double'],
   [[2n ** 70n, 1], 'decimal'],
+  [[-(10n ** 38n), 2n ** 70n], 'double'],
   [[true, false], 'boolean'],
   [['2024-01-01', '2024-12-31'], 'date'],
   [['2024-01-01T10:00:00Z', '2024-01-01'], 'timestamp'],
