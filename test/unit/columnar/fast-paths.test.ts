@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { expect, test } from '@jest/globals'
 import { createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
 import type { LogicalType, Schema } from '../../../shared/schema/types.ts'
@@ -176,4 +177,38 @@ test('rows that JSON.stringify could write and rows that it could not are writte
     [null, Number.POSITIVE_INFINITY, null, null],
     ['own', null, null, null],
   ])
+})
+
+test('keys of every length are found, in the order of the schema and out of it', async () => {
+  const wrong: unknown[] = []
+  for (let n = 1; n <= 70; n++) {
+    const [a, b] = ['a', 'b'].map((end) => 'k'.repeat(n - 1) + end) as [string, string]
+    const long = { kind: 'long' } as const
+    const schema: Schema = {
+      fields: [
+        { name: a, type: long, nullable: true },
+        { name: b, type: long, nullable: false },
+      ],
+    }
+    const good = [
+      `{"${a}":1,"${b}":2}`,
+      `{"${b}":2,"${a}":1}`,
+      `{ "${a}" : 1 , "${b}" :2 }`,
+      `{"${a}":7,"${b}":2,"${a}":1}`,
+      `{"${a}":1,"${a}c":3,"${b}":2}`,
+      `{"${'k'.repeat(n - 1)}c":3,"${a}":1,"${b}":2}`,
+      `{"${a}":1,"${'k'.repeat(n - 1)}\\u0062":2}`,
+      `{"${b}":2}`,
+    ]
+    const bad = [`{"${a}":1}`, `{"${a}":1,}`, `{"${a}":1,"${b}":2,}`, `{"${a}"1,"${b}":2}`, `{"${a}":1 "${b}":2}`, '{}']
+
+    const file = writeFile(schema, [[...good, ...bad].join('\n')])
+
+    const rows = good.map((_, i) => [i === good.length - 1 ? null : 1n, 2n])
+    const read = await readHyparquet(schema, file.bytes)
+    const codes = file.rejections.map(({ code }) => code)
+    const wanted = ['missing', 'malformed', 'malformed', 'malformed', 'malformed', 'missing']
+    if (!isDeepStrictEqual(read, rows) || !isDeepStrictEqual(codes, wanted)) wrong.push([n, read, codes])
+  }
+  expect(wrong).toEqual([])
 })
