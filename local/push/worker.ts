@@ -1,6 +1,7 @@
 import { parentPort } from 'node:worker_threads'
 import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
 import { asIngestError, type IngestErrorOptions, invariant } from '../../shared/core/errors.ts'
+import { giveBack } from '../../shared/push/payload.ts'
 import { type TableFile, tableFile } from '../../shared/push/table-file.ts'
 import { validateRows } from '../../shared/push/validate.ts'
 import type { WorkerReply, WorkerRequest } from './workers.ts'
@@ -25,7 +26,17 @@ async function answer(request: WorkerRequest) {
     const error = asIngestError(cause)
     const options: IngestErrorOptions = error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }
     reply({ id: request.id, error: { code: error.code, message: error.message, options } })
+  } finally {
+    const body = bodyOf(request)
+    if (body) giveBack(body.buffer)
   }
+}
+
+/** It was moved to this thread, and is a copy of its own. */
+function bodyOf(request: WorkerRequest): Uint8Array | undefined {
+  if (request.do === 'validate') return request.input.body
+  if (request.do === 'append') return request.rows.body
+  return request.do === 'add' ? request.batch.body : undefined
 }
 
 async function act(request: WorkerRequest): Promise<unknown> {

@@ -4,7 +4,7 @@ import type { Schema } from '../schema/types.ts'
 import type { StorageWriter } from '../storage/storage.ts'
 import type { Encoding } from './frames.ts'
 import type { Intervals } from './intervals.ts'
-import { decompress } from './payload.ts'
+import { giveBack, withRows } from './payload.ts'
 import type { Validation } from './receive.ts'
 import { keepRecords, surveyRecords } from './records.ts'
 import { checkRows } from './validate.ts'
@@ -78,23 +78,23 @@ export function tableFile(target: TableFileTarget, sink: StorageWriter, createWr
   }
 
   return {
-    async append({ body, encoding, keep }) {
-      const rows = decompress(body, encoding, target.batchBytes)
-      await appendWhole(keep ? keepRecords(rows, keep) : rows)
-    },
+    append: ({ body, encoding, keep }) =>
+      withRows(body, encoding, target.batchBytes, async (rows) => {
+        await appendWhole(keep ? keepRecords(rows, keep) : rows)
+      }),
 
-    async add({ body, encoding, count, whole }) {
-      const rows = decompress(body, encoding, target.batchBytes)
-      const survey = surveyRecords(rows)
-      if (survey.records !== count) return { records: survey.records, rejections: [], kept: false }
-      if (whole || !survey.plain) {
-        const validation = checkRows(target, rows)
-        if (whole && validation.rejections.length > 0) return { ...validation, kept: false }
-      }
-      const validation = await appendWhole(rows)
-      invariant(validation.records === count, 'a batch of plain lines had another number of records than lines')
-      return { ...validation, kept: true }
-    },
+    add: ({ body, encoding, count, whole }) =>
+      withRows(body, encoding, target.batchBytes, async (rows) => {
+        const survey = surveyRecords(rows)
+        if (survey.records !== count) return { records: survey.records, rejections: [], kept: false }
+        if (whole || !survey.plain) {
+          const validation = checkRows(target, rows)
+          if (whole && validation.rejections.length > 0) return { ...validation, kept: false }
+        }
+        const validation = await appendWhole(rows)
+        invariant(validation.records === count, 'a batch of plain lines had another number of records than lines')
+        return { ...validation, kept: true }
+      }),
 
     async finish() {
       const finished = batches.finish()
@@ -121,7 +121,12 @@ function* joined(pages: readonly Uint8Array[]): Generator<Uint8Array> {
     let to = from
     while (to < pages.length && bytes < PIECE_BYTES) bytes += pages[to++]!.length
     const piece = Buffer.allocUnsafeSlow(bytes)
-    for (let at = 0; from < to; at += pages[from++]!.length) piece.set(pages[from]!, at)
+    for (let at = 0; from < to; from++) {
+      const page = pages[from]!
+      piece.set(page, at)
+      at += page.length
+      if (page.byteLength === page.buffer.byteLength) giveBack(page.buffer)
+    }
     yield piece
   }
 }
