@@ -9,6 +9,7 @@ import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
 import { compareTable, type DifferentKeys, differentKeys } from '../sync/compare.ts'
 import { findMissing } from '../sync/contained.ts'
 import { planPipeline, selectionOf } from '../sync/plan.ts'
+import { sampleRanges } from '../sync/sample-ranges.ts'
 import type { SyncPorts } from '../sync/stream-run.ts'
 import { withConnection } from './connections.ts'
 import { type Project, pipelineNamed } from './project.ts'
@@ -28,6 +29,15 @@ export interface VerifiedTable {
   keys?: DifferentKeys
 }
 
+export interface VerifyRequest {
+  pipeline: string
+  /** Default: all. */
+  tables?: readonly string[]
+  /** Only so many random ranges of keys of each table, of about 10,000 rows. Default: whole tables. */
+  sample?: number
+  signal: AbortSignal
+}
+
 /**
  * Compares tables of a pipeline with their source as it is now, value by value; changes nothing. Of a history, the open
  * versions are compared; a table that is only added to must hold every row of the source. What the source changes meanwhile, or since the last run, is a difference.
@@ -36,7 +46,7 @@ export interface VerifiedTable {
  */
 export async function verifyPipeline(
   project: Project,
-  { pipeline, tables, signal }: { pipeline: string; tables?: readonly string[]; signal: AbortSignal },
+  { pipeline, tables, sample, signal }: VerifyRequest,
   report: (verified: VerifiedTable) => void,
 ): Promise<void> {
   const spec = pipelineNamed(project, pipeline)
@@ -46,16 +56,18 @@ export async function verifyPipeline(
     const parallelism = settingsOf(spec).pieces
     for (const table of tables ? chosenTables(plan.tables, tables) : plan.tables) {
       signal.throwIfAborted()
-      const open = () => openWhole(connector, context, table, { owner: keeperOf(project, pipeline), parallelism })
-      report(await verifyTable(table, open, ports))
+      const how = { owner: keeperOf(project, pipeline), parallelism }
+      const open = (part?: Filter) => openWhole(connector, context, table, part, how)
+      report(await verifyTable(table, open, ports, sample))
     }
   })
 }
 
 async function verifyTable(
   table: ResolvedTable,
-  open: () => Promise<Stream>,
+  openPart: (part?: Filter) => Promise<Stream>,
   ports: SyncPorts,
+  ranges: number | undefined,
 ): Promise<VerifiedTable> {
   const named = { table: tableNameText(table.destination), source: `${table.source.schema}.${table.source.name}` }
   const skipped = (reason: string): VerifiedTable => ({ ...named, outcome: 'not compared', findings: [reason] })
@@ -63,10 +75,15 @@ async function verifyTable(
   if (onlyAdds && table.mode === 'cdc')
     return skipped('it keeps every change that was read (APPEND_ONLY), and a change need not carry all columns')
   if (!table.source.modes.includes('snapshot')) return skipped('the source cannot be read as a whole')
-  const snapshot = await readSnapshot(ports.storage, tableRoot(table.destination))
-  if (!snapshot)
+  const whole = await readSnapshot(ports.storage, tableRoot(table.destination))
+  if (!whole)
     return { ...named, outcome: 'different', findings: ['there is no such table yet: run the pipeline first'] }
 
+  const part = ranges === undefined ? undefined : sampleRanges(whole, table.key, ranges, ports.random)
+  if (ranges !== undefined && !part)
+    return skipped('its key does not begin with a whole number, so it has no ranges to choose from: compare it whole')
+  const snapshot = part?.table ?? whole
+  const open = () => openPart(part?.filter)
   const reading = { storage: ports.storage, engine: await ports.engine() }
   if (onlyAdds) {
     const { rows, missing, examples } = await findMissing(await open(), snapshot, reading, table.key)
@@ -74,10 +91,11 @@ async function verifyTable(
     const [outcome, findings] = missing === 0 ? (['equal', []] as const) : (['different', [found]] as const)
     return { ...named, outcome, version: snapshot.version, rows, findings }
   }
-  const options = {
-    key: table.key,
-    ...(table.scdType === 'SCD_TYPE_2' && table.key.length > 0 && { where: `${quoted(END_AT)} is null` }),
-  }
+  const where = [
+    ...(table.scdType === 'SCD_TYPE_2' && table.key.length > 0 ? [`${quoted(END_AT)} is null`] : []),
+    ...(part ? [`(${part.where})`] : []),
+  ]
+  const options = { key: table.key, ...(where.length > 0 && { where: where.join(' and ') }) }
   const compared = await compareTable(await open(), snapshot, reading, options)
   const { equal, differences, source, table: stored } = compared
   const keyed = !equal && table.key.length > 0
@@ -92,15 +110,20 @@ async function verifyTable(
   }
 }
 
-/** The rows the table should hold, read whole: those that match its filter, and do not count as deleted. */
+/** The rows the table should hold, or a part of them: those that match its filter, and do not count as deleted. */
 function openWhole(
   connector: Connector,
   context: unknown,
   table: ResolvedTable,
+  part: Filter | undefined,
   how: { owner: string; parallelism: number },
 ): Promise<Stream> {
   const { filter, deletionCondition, ...rest } = table
-  const terms = [...(filter ? [filter] : []), ...(deletionCondition ? [complement(deletionCondition)] : [])]
+  const terms = [
+    ...(filter ? [filter] : []),
+    ...(part ? [part] : []),
+    ...(deletionCondition ? [complement(deletionCondition)] : []),
+  ]
   const whole: Filter | undefined = terms.length > 1 ? { op: 'and', terms } : terms[0]
   const selection = { ...rest, mode: 'snapshot' as const, cursorColumns: [], ...(whole && { filter: whole }) }
   return connector.open(context, table.source, selectionOf(selection, how))

@@ -185,10 +185,13 @@ test('a pipeline is compared with its source, and what differs ends with 1', asy
   await lakeflow(['run', 'shop'])
 
   const equal = await lakeflow(['verify', 'shop'])
+  const sampled = await lakeflow(['verify', 'shop', '--sample=3'])
   await database.query(`update orders set note = 'not copied yet' where id = 9`)
   const different = await lakeflow(['verify', 'shop', 'orders'])
   const json = await lakeflow(['verify', 'shop', '--json'])
   const unknown = await lakeflow(['verify', 'shop', 'order'])
+  await database.query(`update orders set note = 'not copied either'`)
+  const differentPart = await lakeflow(['verify', 'shop', '--sample=1'])
   await lakeflow(['run', 'shop', '--full-refresh'])
 
   expect(equal).toMatchObject({ code: 0, errors: '' })
@@ -205,6 +208,8 @@ test('a pipeline is compared with its source, and what differs ends with 1', asy
     keys: { otherValues: 1 },
   })
   expect(unknown).toMatchObject({ code: 2 })
+  expect(sampled.out).toMatch(/^equal .*\n1 equal, 0 different\n$/)
+  expect(differentPart.out).toContain('note: values differ')
 })
 
 test('a full refresh copies again, and only the tables that are asked for are read', async () => {
