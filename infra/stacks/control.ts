@@ -105,6 +105,8 @@ function maintainTables(scope: Construct, settings: Settings, lakehouse: Lakehou
   lakehouse.state.grantReadWriteData(maintain.fn)
   maintain.allowRead(settings.catalog)
   maintain.allowWrite(settings.catalog)
+  // The next hour does what this one could not: an event that waits or fails is not tried again.
+  maintain.fn.configureAsyncInvoke({ retryAttempts: 0, maxEventAge: Duration.minutes(50) })
   new events.Rule(scope, 'EveryHour', {
     schedule: events.Schedule.rate(Duration.hours(1)),
     targets: [new LambdaFunction(maintain.fn, { retryAttempts: 0 })],

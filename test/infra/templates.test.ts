@@ -246,6 +246,7 @@ test('settings refuse what they do not know and say what they wanted', () => {
 
 test('every hour tables are kept in shape by a function that reads and writes the catalog only', () => {
   template.control.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(1 hour)', State: 'ENABLED' })
+  template.control.hasResourceProperties('AWS::Lambda::EventInvokeConfig', { MaximumRetryAttempts: 0 })
   const policies = Object.values(template.control.findResources('AWS::IAM::Policy'))
   const writes = policies
     .filter(({ Properties }) => JSON.stringify(Properties.Roles).includes('maintaintables'))

@@ -49,6 +49,7 @@ const exceptions: Readonly<Record<string, string>> = {
   'AWS::Glue::Database': 'names only; the catalog adapter has its own tests',
   'AWS::IAM::Policy': 'asserted in the template tests: no emulator enforces IAM',
   'AWS::IAM::Role': 'asserted in the template tests: no emulator enforces IAM',
+  'AWS::Lambda::EventInvokeConfig': 'nothing is invoked asynchronously here; asserted in the template tests',
   'AWS::Lambda::Permission': 'no emulator enforces resource policies',
   'AWS::Logs::LogGroup': 'logs are read from the processes',
   'AWS::S3::BucketPolicy': 'asserted in the template tests: no emulator enforces bucket policies',
