@@ -3,6 +3,8 @@ import { JsonText } from '../../core/json.ts'
 import { textDecoder } from './charsets.ts'
 import { decimalReader } from './decimal.ts'
 import { jsonText } from './jsonb.ts'
+import { dayText, fraction, instantText, momentText, oldMoment, oldTime, timeText } from './log-moments.ts'
+import { codes, isGeometry, type LoggedType } from './logged-types.ts'
 import type { ShapeColumn } from './shape.ts'
 
 /** A place in the bytes of a row. */
@@ -13,139 +15,6 @@ export interface Reader {
 
 /** Reads one value that is not NULL and moves behind it: the JavaScript value of docs/connectors.md ("Values"). */
 export type Decode = (reader: Reader) => unknown
-
-/** Types of columns in a table map (MySQL Internals, "Column Types"). */
-const codes = {
-  tiny: 1,
-  short: 2,
-  long: 3,
-  float: 4,
-  double: 5,
-  timestamp: 7,
-  longlong: 8,
-  int24: 9,
-  date: 10,
-  time: 11,
-  datetime: 12,
-  year: 13,
-  newdate: 14,
-  varchar: 15,
-  bit: 16,
-  timestamp2: 17,
-  datetime2: 18,
-  time2: 19,
-  vector: 242,
-  json: 245,
-  decimal: 246,
-  enum: 247,
-  set: 248,
-  tinyBlob: 249,
-  blob: 252,
-  varString: 253,
-  string: 254,
-  geometry: 255,
-} as const
-
-/** One column of a table map: its type, and what the metadata says of it. */
-export interface LoggedType {
-  code: number
-  meta: number
-}
-
-/** The columns of a table map: a string may be an enum or set, and its length has two more bits in its type. */
-export function loggedTypes(types: Buffer, meta: Buffer): LoggedType[] {
-  let at = 0
-  return Array.from(types, (code) => {
-    switch (code) {
-      case codes.float:
-      case codes.double:
-      case codes.timestamp2:
-      case codes.datetime2:
-      case codes.time2:
-      case codes.blob:
-      case codes.geometry:
-      case codes.json:
-      case codes.vector:
-      case codes.tinyBlob:
-        return { code, meta: meta[at++]! }
-      case codes.varchar:
-      case codes.varString:
-      case codes.bit:
-        at += 2
-        return { code, meta: meta.readUInt16LE(at - 2) }
-      case codes.decimal:
-        at += 2
-        return { code, meta: (meta[at - 2]! << 8) | meta[at - 1]! }
-      case codes.string:
-      case codes.enum:
-      case codes.set: {
-        const [real, length] = [meta[at]!, meta[at + 1]!]
-        at += 2
-        if ((real & 0x30) !== 0x30) return { code: real | 0x30, meta: length | (((real & 0x30) ^ 0x30) << 4) }
-        return { code: real, meta: length }
-      }
-      case 140:
-      case 141:
-        throw new IngestError(
-          'config.invalid',
-          'a compressed column is in the log: read the table by query or snapshot',
-        )
-      default:
-        return { code, meta: 0 }
-    }
-  })
-}
-
-/** Which logged types a column of this DATA_TYPE may have. */
-export function fits(dataType: string, { code, meta }: LoggedType): boolean {
-  const wanted = logged[dataType]
-  // uuid, inet6 and the like are strings of a fixed length.
-  return wanted ? wanted.includes(code) : code === codes.string && meta > 0
-}
-
-const text = [codes.blob, codes.tinyBlob]
-const geometry = [codes.geometry, codes.blob]
-const logged: Record<string, readonly number[]> = {
-  tinyint: [codes.tiny],
-  smallint: [codes.short],
-  mediumint: [codes.int24],
-  int: [codes.long],
-  bigint: [codes.longlong],
-  float: [codes.float],
-  double: [codes.double],
-  decimal: [codes.decimal],
-  bit: [codes.bit],
-  year: [codes.year],
-  date: [codes.date, codes.newdate],
-  time: [codes.time, codes.time2],
-  datetime: [codes.datetime, codes.datetime2],
-  timestamp: [codes.timestamp, codes.timestamp2],
-  char: [codes.string],
-  binary: [codes.string],
-  varchar: [codes.varchar, codes.varString],
-  varbinary: [codes.varchar, codes.varString],
-  enum: [codes.enum],
-  set: [codes.set],
-  tinytext: text,
-  text,
-  mediumtext: text,
-  longtext: text,
-  tinyblob: text,
-  blob: text,
-  mediumblob: text,
-  longblob: text,
-  json: [codes.json],
-  vector: [codes.vector, codes.varchar, codes.blob],
-  geometry,
-  point: geometry,
-  linestring: geometry,
-  polygon: geometry,
-  multipoint: geometry,
-  multilinestring: geometry,
-  multipolygon: geometry,
-  geometrycollection: geometry,
-  geomcollection: geometry,
-}
 
 /**
  * How values of a column are read from the log. Without a column they are only passed over.
@@ -254,7 +123,7 @@ function takerOf(column: ShapeColumn | undefined, padded: number): (bytes: Buffe
   if (dataType === 'uuid') return (bytes, at, end) => uuidText(filled(bytes.subarray(at, end), 16))
   if (dataType === 'inet4') return (bytes, at, end) => filled(bytes.subarray(at, end), 4).join('.')
   if (dataType === 'inet6') return (bytes, at, end) => inet6Text(filled(bytes.subarray(at, end), 16))
-  if (logged[dataType] === geometry) return (bytes, at, end) => Buffer.from(bytes.subarray(at + 4, end))
+  if (isGeometry(dataType)) return (bytes, at, end) => Buffer.from(bytes.subarray(at + 4, end))
   if (column.charset === null) {
     const length = dataType === 'binary' ? padded : 0
     return (bytes, at, end) => filled(bytes.subarray(at, end), length)
@@ -292,72 +161,6 @@ function bits(bytes: Buffer, at: number, length: number): bigint {
   let value = 0n
   for (let index = 0; index < length; index++) value = (value << 8n) | BigInt(bytes[at + index]!)
   return value
-}
-
-const two = (value: number) => (value < 10 ? `0${value}` : String(value))
-
-/** `2024-00-10` and `0000-00-00` are no days: null. */
-function dayText(year: number, month: number, day: number): string | null {
-  if (month === 0 || day === 0) return null
-  return `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}`
-}
-
-/** As many digits as the column has, as in a query's answer. */
-const fractionText = (micros: number, digits: number) =>
-  digits === 0 ? '' : `.${String(micros).padStart(6, '0').slice(0, digits)}`
-
-/** The day of the last instant: those of a log lie close together, and a Date costs more than the rest of a row. */
-let [lastDay, lastDayText] = [-1, '']
-
-/** Zero stands for `0000-00-00 00:00:00`. */
-function instantText(seconds: number, micros: number, digits: number): string | null {
-  if (seconds === 0 && micros === 0) return null
-  const day = Math.floor(seconds / 86_400)
-  if (day !== lastDay) [lastDay, lastDayText] = [day, new Date(day * 86_400_000).toISOString().slice(0, 10)]
-  const clock = seconds - day * 86_400
-  const minutes = Math.floor(clock / 60)
-  return `${lastDayText} ${two(Math.floor(minutes / 60))}:${two(minutes % 60)}:${two(clock % 60)}${fractionText(micros, digits)}`
-}
-
-/** Digits of a fraction are stored in pairs, the highest byte first. */
-function fraction(bytes: Buffer, at: number, digits: number): number {
-  const length = (digits + 1) >> 1
-  return length === 0 ? 0 : bytes.readUIntBE(at, length) * 10 ** (6 - 2 * length)
-}
-
-/** 40 bits: 1 sign, 17 year * 13 + month, 5 day, 5 hour, 6 minute, 6 second. */
-function momentText(bytes: Buffer, at: number, digits: number): string | null {
-  const packed = bytes.readUIntBE(at, 5) - 0x80_0000_0000
-  const days = Math.floor(packed / 0x2_0000)
-  const time = packed % 0x2_0000
-  const months = days >> 5
-  const day = dayText(Math.floor(months / 13), months % 13, days & 31)
-  if (day === null) return null
-  return `${day} ${two(time >> 12)}:${two((time >> 6) & 63)}:${two(time & 63)}${fractionText(fraction(bytes, at + 5, digits), digits)}`
-}
-
-/** 24 bits: 1 sign, 1 unused, 10 hour, 6 minute, 6 second; with its fraction one number, negative as two's complement. */
-function timeText(bytes: Buffer, at: number, digits: number): string {
-  const length = (digits + 1) >> 1
-  const unit = 2 ** (8 * length)
-  const packed = bytes.readUIntBE(at, 3 + length) - 0x80_0000 * unit
-  const absolute = Math.abs(packed)
-  const whole = Math.floor(absolute / unit)
-  const micros = (absolute % unit) * 10 ** (6 - 2 * length)
-  return `${packed < 0 ? '-' : ''}${two((whole >> 12) & 0x3ff)}:${two((whole >> 6) & 63)}:${two(whole & 63)}${fractionText(micros, digits)}`
-}
-
-/** 20240131235959 */
-function oldMoment(packed: bigint): string | null {
-  const digits = String(packed).padStart(14, '0')
-  const part = (from: number, to: number) => Number(digits.slice(from, to))
-  const day = dayText(part(0, 4), part(4, 6), part(6, 8))
-  return day && `${day} ${digits.slice(8, 10)}:${digits.slice(10, 12)}:${digits.slice(12, 14)}`
-}
-
-function oldTime(packed: number): string {
-  const value = Math.abs(packed)
-  return `${packed < 0 ? '-' : ''}${two(Math.floor(value / 10_000))}:${two(Math.floor(value / 100) % 100)}:${two(value % 100)}`
 }
 
 function uuidText(bytes: Buffer): string {

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import type { SecureContextOptions } from 'node:tls'
 import mysql, { type Connection, type ConnectionOptions, type RowDataPacket } from 'mysql2'
+import { rootCertificate } from '../../connector/sql/root-certificate.ts'
+import { unlessAborted } from '../../connector/sql/unless-aborted.ts'
 import type { Clock } from '../../core/clock.ts'
-import { IngestError } from '../../core/errors.ts'
 import type { MysqlConfig } from './config.ts'
 import { type Cell, copyRows } from './copy-rows.ts'
 import { translate } from './errors.ts'
@@ -66,21 +66,14 @@ export class Sessions {
   async with<T>(what: string, work: (client: Connection) => Promise<T>): Promise<T> {
     this.signal.throwIfAborted()
     const client = await this.#take(what)
-    let aborted: (() => void) | undefined
     try {
-      const stop = new Promise<never>((_, fail) => {
-        aborted = () => fail(this.signal.reason)
-        this.signal.addEventListener('abort', aborted, { once: true })
-      })
-      const result = await Promise.race([work(client), stop])
+      const result = await unlessAborted(this.signal, () => work(client))
       this.#release(client)
       return result
     } catch (error) {
       this.discard(client)
       if (this.signal.aborted) throw this.signal.reason
       throw translate(error, what)
-    } finally {
-      if (aborted) this.signal.removeEventListener('abort', aborted)
     }
   }
 
@@ -228,17 +221,8 @@ function connectionOptions(config: MysqlConfig, encrypted: boolean): ConnectionO
 }
 
 function tlsOptions(config: MysqlConfig): SecureContextOptions & { rejectUnauthorized: boolean } {
-  const ca = config.sslrootcert === undefined ? {} : { ca: authority(config.sslrootcert) }
+  const ca = config.sslrootcert === undefined ? {} : { ca: rootCertificate(config.sslrootcert) }
   if (config.sslmode === 'verify-full') return { ...ca, rejectUnauthorized: true, verifyIdentity: true } as never
   const checked = config.sslmode === 'verify-ca' || (config.sslmode === 'require' && config.sslrootcert !== undefined)
   return { ...ca, rejectUnauthorized: checked }
-}
-
-function authority(pemOrPath: string): string {
-  if (pemOrPath.includes('-----BEGIN')) return pemOrPath
-  try {
-    return readFileSync(pemOrPath, 'utf8')
-  } catch (cause) {
-    throw new IngestError('config.invalid', `sslrootcert: the file ${pemOrPath} cannot be read`, { cause })
-  }
 }

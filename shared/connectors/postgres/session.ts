@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
+import { rootCertificate } from '../../connector/sql/root-certificate.ts'
+import { unlessAborted } from '../../connector/sql/unless-aborted.ts'
 import type { Clock } from '../../core/clock.ts'
-import { IngestError } from '../../core/errors.ts'
 import type { PostgresConfig } from './config.ts'
 import { CopyOut } from './copy-out.ts'
 import { translate } from './errors.ts'
@@ -127,13 +127,8 @@ export class Sessions {
   async #use<T>(what: string, work: (client: pg.Client) => Promise<T>, discard = false): Promise<T> {
     this.signal.throwIfAborted()
     const client = await this.#take(what)
-    let aborted: (() => void) | undefined
     try {
-      const stop = new Promise<never>((_, fail) => {
-        aborted = () => fail(this.signal.reason)
-        this.signal.addEventListener('abort', aborted, { once: true })
-      })
-      const result = await Promise.race([work(client), stop])
+      const result = await unlessAborted(this.signal, () => work(client))
       if (discard) await this.#discard(client)
       else this.#release(client)
       return result
@@ -141,8 +136,6 @@ export class Sessions {
       await this.#discard(client)
       if (this.signal.aborted) throw this.signal.reason
       throw translate(error, what)
-    } finally {
-      if (aborted) this.signal.removeEventListener('abort', aborted)
     }
   }
 
@@ -211,20 +204,11 @@ export class Sessions {
 }
 
 function tlsOptions(config: PostgresConfig): ConnectionOptions {
-  const ca = config.sslrootcert === undefined ? {} : { ca: authority(config.sslrootcert) }
+  const ca = config.sslrootcert === undefined ? {} : { ca: rootCertificate(config.sslrootcert) }
   if (config.sslmode === 'verify-full') return { ...ca, rejectUnauthorized: true }
   if (config.sslmode === 'verify-ca') return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined }
   // As libpq: a root certificate given with `require` is checked, though the name is not.
   if (config.sslmode === 'require' && config.sslrootcert !== undefined)
     return { ...ca, rejectUnauthorized: true, checkServerIdentity: () => undefined }
   return { rejectUnauthorized: false }
-}
-
-function authority(pemOrPath: string): string {
-  if (pemOrPath.includes('-----BEGIN')) return pemOrPath
-  try {
-    return readFileSync(pemOrPath, 'utf8')
-  } catch (cause) {
-    throw new IngestError('config.invalid', `sslrootcert: the file ${pemOrPath} cannot be read`, { cause })
-  }
 }
