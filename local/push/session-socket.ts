@@ -2,7 +2,6 @@ import type { WebSocket } from 'ws'
 import { asIngestError, IngestError } from '../../shared/core/errors.ts'
 import { authorize, may, type Principal } from '../../shared/push/auth.ts'
 import {
-  type AckFrame,
   decodeBinary,
   decodeText,
   encodings,
@@ -13,22 +12,17 @@ import {
   type ReceivedFrame,
   type ServerFrame,
 } from '../../shared/push/frames.ts'
-import type { Window } from '../../shared/push/pressure.ts'
 import { type Receipt, turns } from '../../shared/push/receive.ts'
 import * as machine from '../../shared/push/session.ts'
 import { rejectionsOf } from '../../shared/push/stored-rejections.ts'
 import { beginSession, noteDurable, resumeSession } from '../../shared/push/stored-sessions.ts'
 import { columnsOf, type PushTable } from '../../shared/push/tables.ts'
+import { Acks } from './acks.ts'
 import type { PushContext } from './context.ts'
 import { ReadingGate } from './reading-gate.ts'
 
 const KEEP_ALIVE_MS = 30_000
 const NOTE_DURABLE_MS = 2000
-/** Answers that a producer has not taken. Beyond it nothing more is read from it: each frame it sends asks for another. */
-const MAX_UNTAKEN_BYTES = 1 << 20
-/** Batches whose rejections wait to be told, in an ack of the next turn or once answers are taken again. */
-const MAX_UNTOLD = 500
-
 /** One connection and its session: docs/protocol.md. Lives until its socket is closed. */
 export class SessionSocket {
   readonly #socket: WebSocket
@@ -45,14 +39,9 @@ export class SessionSocket {
   #goodbye = false
   #draining = false
   readonly #gate: ReadingGate
-  #ackDue = false
-  #ackTimer: NodeJS.Timeout | undefined
-  /** The window the producer knows. */
-  #toldWindow = { bytes: 0, records: 0 }
+  readonly #acks: Acks
   #noted = 0
   #schemaTold = 0
-  /** Receipts with rejections, to be told once the session's durable offset covers them. */
-  #untold: ({ end: number } & Pick<Receipt, 'rejectedRanges' | 'rejected'>)[] = []
   #timers: NodeJS.Timeout[] = []
   #alive = true
 
@@ -60,6 +49,12 @@ export class SessionSocket {
     this.#socket = socket
     this.#principal = principal
     this.#context = context
+    this.#acks = new Acks({
+      socket,
+      window: context.window,
+      progress: () => ({ durable: this.durable, committed: this.#session!.committed }),
+      send: (ack) => this.#send(ack),
+    })
     this.#gate = new ReadingGate(socket, context.clock, () => this.#mustWait())
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
     socket.on('pong', () => {
@@ -114,21 +109,21 @@ export class SessionSocket {
       return
     }
     this.#session = machine.noteCommitted(this.#session, upTo)
-    this.#scheduleAck()
+    this.#acks.schedule()
   }
 
   /** What an earlier connection stored is committed now: its acks may not have reached the producer. */
   async #coverEarlier(upTo: number) {
     const { id } = this.#session!
     const { rejectedRanges = [], rejected = [] } = await rejectionsOf(id, this.durable, upTo, this.#context)
-    if (rejectedRanges.length > 0) this.#untold.push({ end: upTo, rejectedRanges, rejected })
+    this.#acks.reject(upTo, { rejectedRanges, rejected })
     this.#session = machine.noteCommitted(this.#session!, upTo)
-    this.#scheduleAck()
+    this.#acks.schedule()
   }
 
   /** The server has caught up: a producer that was told to send less is told. */
   noteWindow() {
-    if (this.#session && this.#context.window().bytes > this.#toldWindow.bytes) this.#scheduleAck()
+    if (this.#session) this.#acks.noteWindow()
   }
 
   noteSchema(table: PushTable) {
@@ -196,7 +191,6 @@ export class SessionSocket {
     this.#session = machine.openSession(stored.id, { durable, committed: stored.committed })
     this.#noted = stored.durable
     this.#schemaTold = table?.newest.version ?? 0
-    this.#toldWindow = firstWindow(context.window())
     this.#send({
       type: 'opened',
       v: PROTOCOL_VERSION,
@@ -205,7 +199,7 @@ export class SessionSocket {
       committed: stored.committed,
       ...untold,
       ...(table && { schemaVersion: table.newest.version, columns: columnsOf(table.newest.schema) }),
-      window: this.#toldWindow,
+      window: this.#acks.firstWindow(),
       limits: context.settings.limits,
       encodings: [...encodings],
       binary: true,
@@ -219,7 +213,7 @@ export class SessionSocket {
     const offered = machine.offer(this.#session!, batch)
     if (offered.kind === 'accepted') this.#session = offered.session
     this.#gate.hold(owedMs)
-    if (offered.kind === 'duplicate') return this.#scheduleAck()
+    if (offered.kind === 'duplicate') return this.#acks.schedule()
     const { session } = offered
     const rows = {
       session: session.id,
@@ -237,67 +231,23 @@ export class SessionSocket {
 
   #settled(batch: machine.Batch, receipt: Receipt) {
     this.#session = machine.settle(this.#session!, batch)
-    if (receipt.rejectedRanges.length > 0) this.#untold.push({ end: batch.offset + batch.count, ...receipt })
-    this.#scheduleAck()
+    this.#acks.reject(batch.offset + batch.count, receipt)
+    this.#acks.schedule()
     this.#gate.release()
     if (this.#goodbye) this.#finish()
-  }
-
-  /** Batches that become durable in the same turn share one ack. */
-  #scheduleAck() {
-    if (this.#ackDue) return
-    this.#ackDue = true
-    setImmediate(() => this.#tellAcks())
-  }
-
-  #tellAcks() {
-    if (this.#closing) return
-    // An ack covers those before it, so a producer that does not take them now gets fewer.
-    if (this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES) {
-      this.#ackTimer = setTimeout(() => this.#tellAcks(), 50)
-      return
-    }
-    this.#ackDue = false
-    this.#sendAcks()
-  }
-
-  /** No ack covers a batch before its rejections are told: a producer may leave as soon as all is acknowledged. */
-  #sendAcks() {
-    const durable = this.durable
-    const told = this.#untold.filter(({ end }) => end <= durable).sort((a, b) => a.end - b.end)
-    this.#untold = this.#untold.filter(({ end }) => end > durable)
-    told.forEach(({ end, rejectedRanges, rejected }, i) => {
-      this.#sendAck(i === told.length - 1 ? durable : end, {
-        rejectedRanges: rejectedRanges.map(([from, to]) => [from, to]),
-        rejected: [...rejected],
-      })
-    })
-    if (told.length === 0) this.#sendAck(durable, {})
-  }
-
-  #sendAck(durable: number, rejected: Pick<AckFrame, 'rejected' | 'rejectedRanges'>) {
-    const committed = Math.min(this.#session!.committed, durable)
-    const window = this.#context.window()
-    const news = window.bytes === this.#toldWindow.bytes ? {} : { window }
-    this.#toldWindow = window
-    this.#send({ type: 'ack', durable, committed, ...rejected, ...news })
   }
 
   #mustWait(): boolean {
     const window = this.#context.window()
     const { inFlightBytes = 0, inFlightRecords = 0 } = this.#session ?? {}
     return (
-      window.bytes === 0 ||
-      inFlightBytes > window.bytes ||
-      inFlightRecords > window.records ||
-      this.#socket.bufferedAmount > MAX_UNTAKEN_BYTES ||
-      this.#untold.length > MAX_UNTOLD
+      window.bytes === 0 || inFlightBytes > window.bytes || inFlightRecords > window.records || this.#acks.areBehind
     )
   }
 
   #finish() {
     if (!machine.isSettled(this.#session!)) return
-    this.#sendAcks()
+    this.#acks.send()
     this.#send({ type: 'closed', durable: this.durable, committed: this.#session!.committed })
     this.#close(1000, 'closed')
   }
@@ -338,6 +288,7 @@ export class SessionSocket {
 
   #close(code: number, reason: string) {
     this.#closing = true
+    this.#acks.stop()
     this.#gate.leaveOpen()
     this.#socket.close(code, reason.slice(0, 120))
     const timer = setTimeout(() => this.#socket.terminate(), 2000)
@@ -346,16 +297,10 @@ export class SessionSocket {
 
   #closed() {
     this.#closing = true
+    this.#acks.stop()
     this.#gate.leaveOpen()
     for (const timer of this.#timers) clearInterval(timer)
-    clearTimeout(this.#ackTimer)
     void this.#noteDurable()
     this.#context.leave(this, this.#principal)
   }
 }
-
-/** A session begins with a quarter: those that open together would all send what one may, before any knows of the others. */
-const firstWindow = ({ bytes, records }: Window): Window => ({
-  bytes: Math.ceil(bytes / 4),
-  records: Math.ceil(records / 4),
-})
