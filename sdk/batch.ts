@@ -55,8 +55,8 @@ export function toLine(record: string | Uint8Array | object, maxBytes: number): 
   let line = textOf(record)
   // A raw line break cannot stand inside a JSON string, so it is layout and may become a space.
   if (/[\n\r]/.test(line)) line = line.replace(/[\n\r]+/g, ' ')
-  // A blank line is no record to the server, and would put every later one at a wrong offset.
-  if (line.trim() === '') throw new ZerobusError('usage.invalid', 'a record is blank; give the JSON of one object')
+  // A blank line is no record to the server, and an array more than one: every later one would be at a wrong offset.
+  if (/^\s*(\[|$)/.test(line)) throw notOneObject(line.trim() === '' ? 'blank' : 'an array')
   if (line.length > maxBytes)
     throw new ZerobusError(
       'push.too_large',
@@ -66,8 +66,43 @@ export function toLine(record: string | Uint8Array | object, maxBytes: number): 
 }
 
 function textOf(record: string | Uint8Array | object): string {
-  if (typeof record === 'string') return record
-  return record instanceof Uint8Array ? new TextDecoder().decode(record) : JSON.stringify(record)
+  if (typeof record === 'string') return record.isWellFormed() ? record : escapeSurrogates(record)
+  if (typeof record !== 'object' || record === null) throw notOneObject(`${record}`)
+  if (record instanceof Uint8Array) return utf8(record)
+  let text: string | undefined
+  try {
+    text = JSON.stringify(record)
+  } catch {
+    text = withBigInts(record)
+  }
+  return text ?? ''
+}
+
+const notOneObject = (what: string) =>
+  new ZerobusError('usage.invalid', `a record is ${what}; give one object, or the JSON text of one`)
+
+/** Half of a pair is nothing in UTF-8, which would replace it, but can be said in JSON. */
+const escapeSurrogates = (text: string) =>
+  text.replace(/\p{Surrogate}/gu, (half) => `\\u${half.charCodeAt(0).toString(16)}`)
+
+function utf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw new ZerobusError('usage.invalid', 'the bytes of a record are not UTF-8', { cause })
+  }
+}
+
+/** JSON has no `bigint`, but numbers of any length; only newer platforms can write them. */
+function withBigInts(record: object): string {
+  const { rawJSON } = JSON as { rawJSON?: (text: string) => unknown }
+  try {
+    return JSON.stringify(record, (_, value) => (typeof value === 'bigint' && rawJSON ? rawJSON(`${value}`) : value))
+  } catch (cause) {
+    throw new ZerobusError('usage.invalid', `a record cannot be written as JSON: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
 }
 
 /** An ingest message and its size on the wire: docs/protocol.md, "Frames". */

@@ -28,6 +28,7 @@ export interface LinkEvents {
 }
 
 const PING_MS = 30_000
+const TOKEN_MS = 30_000
 const MAX_BACKOFF_MS = 30_000
 
 /**
@@ -187,11 +188,17 @@ export class Link {
   }
 
   async #askToken(): Promise<string> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`none within ${TOKEN_MS} ms`)), TOKEN_MS)
+    })
     try {
-      return await this.#target.token()
+      return await Promise.race([this.#target.token(), late])
     } catch (cause) {
       if (cause instanceof ZerobusError) throw cause
       throw new ZerobusError('push.token_unavailable', `no token: ${cause}`, { cause, retryable: true })
+    } finally {
+      clearTimeout(timer)
     }
   }
 

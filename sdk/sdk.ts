@@ -53,9 +53,11 @@ export class ZerobusSdk {
 
   /**
    * A new stream that goes on where a failed or closed one stopped: the same session, its unacknowledged records first. What
-   * the server already holds is not stored twice. When the session is gone its records go to a new one.
+   * the server already holds is not stored twice. When the session is gone its records go to a new one. `changes` to the
+   * options of the old one.
    */
-  async recreateStream(old: ZerobusStream, options: StreamOptions = {}): Promise<ZerobusStream> {
+  async recreateStream(old: ZerobusStream, changes: StreamOptions = {}): Promise<ZerobusStream> {
+    const { session: _, ...options } = { ...old.options, ...changes }
     const session = old.sessionId
     const remains = old.remains()
     const stream = new ZerobusStream(this.#target(old.tableName), session ? { ...options, session } : options)

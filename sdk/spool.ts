@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { ZerobusError } from './errors.ts'
@@ -21,15 +21,20 @@ export function diskSpool(folder: string): Spool {
   let sizeBytes = 0
   let waiting: { offset: number; records: readonly string[]; resolve(): void; reject(error: unknown): void }[] = []
   let writing: Promise<void> | undefined
+  let broken: unknown
+  let release: (() => Promise<void>) | undefined
 
   async function drain() {
     while (waiting.length > 0) {
       const batch = waiting
       waiting = []
       try {
+        if (broken) throw broken
         await write(batch)
         for (const { resolve } of batch) resolve()
       } catch (error) {
+        // Half of an entry may be there now, and whatever is read back ends before it.
+        broken = error
         for (const { reject } of batch) reject(error)
       }
     }
@@ -44,7 +49,7 @@ export function diskSpool(folder: string): Spool {
       // A file of this name holds nothing but what a crash tore: whole entries would have made this offset a higher one.
       file = await open(join(folder, segmentName(offset)), 'w')
       await syncFolder(folder)
-      segments.push({ offset, end: offset })
+      if (segments.at(-1)?.offset !== offset) segments.push({ offset, end: offset })
       sizeBytes = 0
     }
     const bytes = Buffer.concat(batch.map(encodeEntry))
@@ -55,31 +60,46 @@ export function diskSpool(folder: string): Spool {
     segments.at(-1)!.end = last.offset + last.records.length
   }
 
+  async function read() {
+    const names = (await readdir(folder)).filter((name) => name.endsWith(SUFFIX)).sort()
+    const records: string[] = []
+    let first: number | undefined
+    segments.length = 0
+    for (const name of names) {
+      const offset = Number(name.slice(0, -SUFFIX.length))
+      // A segment is named before it is filled: without entries it still tells which offsets are taken.
+      first ??= offset
+      for (const entry of decodeEntries(await readFile(join(folder, name)))) {
+        if (entry.offset !== first + records.length) throw damaged(folder)
+        records.push(...entry.records)
+      }
+      segments.push({ offset, end: first + records.length })
+    }
+    const session = await readSession(folder)
+    return { ...(session === undefined ? {} : { session }), offset: first ?? 0, records }
+  }
+
   return {
     async load() {
       await mkdir(folder, { recursive: true })
-      const names = (await readdir(folder)).filter((name) => name.endsWith(SUFFIX)).sort()
-      const records: string[] = []
-      let first: number | undefined
-      segments.length = 0
-      for (const name of names) {
-        const offset = Number(name.slice(0, -SUFFIX.length))
-        // A segment is named before it is filled: without entries it still tells which offsets are taken.
-        first ??= offset
-        for (const entry of decodeEntries(await readFile(join(folder, name)))) {
-          if (entry.offset !== first + records.length) throw damaged(folder)
-          records.push(...entry.records)
-        }
-        segments.push({ offset, end: first + records.length })
+      release ??= await hold(folder)
+      try {
+        await file?.close()
+        file = undefined
+        broken = undefined
+        return await read()
+      } catch (error) {
+        await release()
+        release = undefined
+        throw error
       }
-      const session = await readSession(folder)
-      return { ...(session === undefined ? {} : { session }), offset: first ?? 0, records }
     },
 
     append(offset, records) {
       return new Promise((resolve, reject) => {
         waiting.push({ offset, records, resolve, reject })
-        writing ??= drain()
+        // Appends of one turn share one write.
+        writing ??= Promise.resolve().then(drain)
       })
     },
 
@@ -100,7 +120,39 @@ export function diskSpool(folder: string): Spool {
       await writing
       await file?.close()
       file = undefined
+      await release?.()
+      release = undefined
     },
+  }
+}
+
+/** Folders in use by this process. */
+const held = new Set<string>()
+
+/** Keeps other streams out: two would write the same offsets. What a process that is gone left behind holds nobody back. */
+async function hold(folder: string): Promise<() => Promise<void>> {
+  const path = await realpath(folder)
+  const lock = join(path, 'lock')
+  const owner = Number(await readFile(lock, 'utf8').catch(() => ''))
+  // After a restart in a container our own number may be in it.
+  if (held.has(path) || (owner > 0 && owner !== process.pid && isRunning(owner)))
+    throw new ZerobusError(
+      'push.spool_failed',
+      `the spool ${folder} is in use by process ${owner}; give each stream a folder of its own, or remove ${lock}`,
+    )
+  held.add(path)
+  await writeFile(lock, `${process.pid}`)
+  return async () => {
+    held.delete(path)
+    await rm(lock, { force: true })
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

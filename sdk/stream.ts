@@ -33,6 +33,9 @@ export class ZerobusStream {
   #started = false
   #failure: ZerobusError | undefined
   #closing: Promise<void> | undefined
+  /** Those that wait until less is buffered. */
+  #room: Promise<void> | undefined
+  #hungUp = false
 
   /** Use `ZerobusSdk.createStream`. */
   constructor(target: StreamTarget, options: StreamOptions) {
@@ -52,6 +55,10 @@ export class ZerobusStream {
     })
   }
 
+  get options(): StreamOptions {
+    return this.#options
+  }
+
   get sessionId(): string | undefined {
     return this.#session
   }
@@ -68,6 +75,15 @@ export class ZerobusStream {
 
   /** Connects for the first time; first in line are the records found in the spool, or those of an earlier stream. */
   async start(earlier?: { offset: number; batches: Batch[] }): Promise<void> {
+    try {
+      await this.#start(earlier)
+    } catch (error) {
+      await this.#options.spool?.close()
+      throw error
+    }
+  }
+
+  async #start(earlier?: { offset: number; batches: Batch[] }) {
     const { spool } = this.#options
     const { outbox, maxBatchBytes } = this.#sender
     const spooled = await spool?.load()
@@ -168,10 +184,7 @@ export class ZerobusStream {
     if (this.#closing) throw closedError()
     this.#check()
     const lines = records.map((record) => toLine(record, this.#maxRecordBytes))
-    while (this.#sender.isFull) {
-      await this.#sender.waitForRoom()
-      this.#check()
-    }
+    if (this.#room || this.#sender.isFull) await this.#waitInLine()
     if (lines.length === 0) return null
     const offset = this.#next
     this.#next += lines.length
@@ -179,6 +192,18 @@ export class ZerobusStream {
     if (this.#options.spool) await this.#spool(offset, lines)
     this.#sender.add(lines)
     return BigInt(offset + lines.length - 1)
+  }
+
+  /** One after another, so that records enter in the order they were given, and the last one in is the last to wait for. */
+  async #waitInLine() {
+    const room = (this.#room ?? Promise.resolve()).then(async () => {
+      while (this.#sender.isFull && !this.#failure && !this.#hungUp) await this.#sender.waitForRoom()
+    })
+    this.#room = room
+    await room
+    if (this.#room === room) this.#room = undefined
+    this.#check()
+    if (this.#hungUp) throw closedError()
   }
 
   async #spool(offset: number, lines: readonly string[]) {
@@ -203,6 +228,7 @@ export class ZerobusStream {
       if (this.#failure && this.#next > this.#durable.done) throw this.#unacknowledged(`: ${this.#failure.message}`)
       await this.flush()
     } finally {
+      this.#hungUp = true
       this.#sender.end()
       await this.#link.hangUp()
       this.#durable.fail(closedError())

@@ -71,7 +71,7 @@ export async function underFire({
     }
     const stream = await new ZerobusSdk(front.url, { token: 'secret' }).createStream(
       { tableName: 'main.events.clicks' },
-      { recoveryBackoffMs: 50, lingerMs: 5, recoveryTimeoutMs: PATIENCE_MS, flushTimeoutMs: PATIENCE_MS, onReject },
+      { recoveryBackoffMs: 50, lingerMs: 5, recoveryTimeoutMs: 3600_000, flushTimeoutMs: PATIENCE_MS, onReject },
     )
     try {
       for (; Date.now() < endMs; await sleep(50)) {

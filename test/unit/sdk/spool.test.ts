@@ -1,4 +1,4 @@
-import { appendFile, readdir, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { ZerobusSdk } from '../../../sdk/index.ts'
@@ -31,9 +31,11 @@ test('a segment whose first write was torn still tells its offset, and later rec
 
   expect(await spool.load()).toEqual({ offset: 500, records: [] })
   await spool.append(500, records(500, 502))
+  await spool.trim(501)
+  await spool.append(502, records(502, 503))
   await spool.close()
 
-  expect(await diskSpool(folder).load()).toEqual({ offset: 500, records: records(500, 502) })
+  expect(await diskSpool(folder).load()).toEqual({ offset: 500, records: records(500, 503) })
 })
 
 test('segments that are wholly acknowledged are removed', async () => {
@@ -71,13 +73,58 @@ test('a crashed producer goes on with its session and its records; nothing it kn
   const crashed = await sdk.createStream({ tableName: 'a.b.c' }, { ...options, spool: diskSpool(folder) })
   await crashed.ingestRecordsOffset(records(0, 3))
 
-  const stream = await sdk.createStream({ tableName: 'a.b.c' }, { ...options, spool: diskSpool(folder) })
+  // As it is on the disk when the process is gone.
+  const left = await temporaryFolder()
+  await cp(folder, left.folder, { recursive: true })
+  const stream = await sdk.createStream({ tableName: 'a.b.c' }, { ...options, spool: diskSpool(left.folder) })
   await stream.ingestRecordsOffset(records(3, 4))
   await stream.close()
 
   expect(server.peers[1]!.open).toMatchObject({ session: 's1', durable: 0 })
   expect(idsOf(server.peers[1]!.ingests)).toEqual([0, 1, 2, 3])
   await crashed.close().catch(() => {})
+  await left.remove()
+})
+
+test('two streams cannot use one folder; what a process that is gone left does not matter', async () => {
+  const first = diskSpool(folder)
+  await first.load()
+
+  await expect(diskSpool(folder).load()).rejects.toMatchObject({ code: 'push.spool_failed' })
+  await first.close()
+  await writeFile(join(folder, 'lock'), `${process.ppid}`)
+  await expect(diskSpool(folder).load()).rejects.toThrow(`in use by process ${process.ppid}`)
+  await writeFile(join(folder, 'lock'), '999999999')
+  const next = diskSpool(folder)
+  await next.load()
+  expect(await readFile(join(folder, 'lock'), 'utf8')).toBe(`${process.pid}`)
+  await next.close()
+})
+
+test('a stream that could not begin lets its spool go', async () => {
+  const server = scriptedServer({ opened: (peer) => peer.cut({ code: 'push.not_permitted', retryable: false }) })
+  const sdk = new ZerobusSdk('http://scripted', { token: 't', webSocket: server.webSocket })
+  const begin = () => sdk.createStream({ tableName: 'a.b.c' }, { spool: diskSpool(folder) })
+
+  await expect(begin()).rejects.toMatchObject({ code: 'push.not_permitted' })
+  await expect(begin()).rejects.toMatchObject({ code: 'push.not_permitted' })
+})
+
+test('after a write that failed nothing more is promised, until the folder is read again', async () => {
+  const spool = diskSpool(folder)
+  await spool.load()
+  // Its name is taken by what is no file.
+  await mkdir(join(folder, `${String(0).padStart(16, '0')}.spool`))
+
+  const lost = spool.append(0, records(0, 1))
+  await expect(lost).rejects.toMatchObject({ code: 'EISDIR' })
+  await rm(join(folder, `${String(0).padStart(16, '0')}.spool`), { recursive: true })
+  await expect(spool.append(1, records(1, 2))).rejects.toMatchObject({ code: 'EISDIR' })
+  expect(await spool.load()).toEqual({ offset: 0, records: [] })
+  await spool.append(0, records(0, 1))
+  await spool.close()
+
+  expect(await diskSpool(folder).load()).toEqual({ offset: 0, records: records(0, 1) })
 })
 
 test('a stream recreated with an empty spool spools what the earlier one left', async () => {

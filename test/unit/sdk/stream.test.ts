@@ -307,3 +307,63 @@ test('a refusal that waiting does not help ends the stream: no reconnect, the co
   await expect(stream.close()).rejects.toMatchObject({ code: 'push.unacknowledged' })
   expect(peers).toHaveLength(1)
 })
+
+test('records enter in the order they were given, also one that comes while others wait for room; close drops none', async () => {
+  const acks: (() => void)[] = []
+  const order: Promise<bigint | null>[] = []
+  const { stream, peers } = await streamTo(
+    { ingest: (peer, { offset, count }) => void acks.push(() => peer.ack(offset + count)) },
+    {
+      maxBufferedBytes: 10,
+      onAck: () => {
+        if (order.length === 3) order.push(stream.ingestRecordsOffset([{ id: 3 }]))
+      },
+    },
+  )
+
+  order.push(stream.ingestRecordsOffset([{ id: 0, pad: 'xxxxxxxx' }]))
+  order.push(stream.ingestRecordsOffset([{ id: 1, pad: 'xxxxxxxx' }]))
+  order.push(stream.ingestRecordsOffset([{ id: 2, pad: 'xxxxxxxx' }]))
+  const acking = setInterval(() => acks.shift()?.(), 2)
+  while (order.length < 4) await pause(1)
+  const closing = stream.close()
+  const offsets = await Promise.all(order)
+  await closing
+  clearInterval(acking)
+
+  expect(offsets).toEqual([0n, 1n, 2n, 3n])
+  expect(idsOf(peers[0]!.ingests)).toEqual([0, 1, 2, 3])
+})
+
+test('integers of any size and any text arrive as they are; what is no record is refused and takes no offset', async () => {
+  const { stream, peers } = await streamTo({})
+  const circular: Record<string, unknown> = {}
+  circular.self = circular
+  const refused: unknown[] = [undefined, null, 5, '', ' ', '[{"id":1}]', [{ id: 1 }], new Uint8Array([0xff]), circular]
+
+  for (const record of refused)
+    await expect(stream.ingestRecordOffset(record as object)).rejects.toMatchObject({ code: 'usage.invalid' })
+  await stream.ingestRecordOffset({ id: 9223372036854775807n, at: new Date(0), none: undefined, half: '\ud800' })
+  await stream.ingestRecordOffset('{"half":"\ud800","whole":"\ud83d\ude00"}')
+  await stream.close()
+
+  const [first, second] = peers[0]!.ingests.flatMap(({ rows }) => rows.trim().split('\n'))
+  expect(first).toBe('{"id":9223372036854775807,"at":"1970-01-01T00:00:00.000Z","half":"\\ud800"}')
+  expect(second).toBe('{"half":"\\ud800","whole":"\ud83d\ude00"}')
+  expect(stream.nextOffset).toBe(2n)
+})
+
+test('a recreated stream keeps the options of the one before', async () => {
+  const acked: bigint[] = []
+  const { sdk, stream } = await streamTo(
+    { ingest: (peer, { offset, count }, connection) => connection > 0 && peer.ack(offset + count) },
+    { flushTimeoutMs: 20, onAck: (offset) => acked.push(offset) },
+  )
+  await stream.ingestRecordOffset({ id: 1 })
+  await expect(stream.close()).rejects.toMatchObject({ code: 'push.unacknowledged' })
+
+  const next = await sdk.recreateStream(stream)
+  await next.close()
+
+  expect(acked).toEqual([0n])
+})
