@@ -168,9 +168,12 @@ async function readSession(folder: string): Promise<string | undefined> {
 async function writeSession(folder: string, session: string) {
   const temporary = join(folder, 'session.json.new')
   const file = await open(temporary, 'w')
-  await file.writeFile(JSON.stringify({ session }))
-  await file.sync()
-  await file.close()
+  try {
+    await file.writeFile(JSON.stringify({ session }))
+    await file.sync()
+  } finally {
+    await file.close()
+  }
   await rename(temporary, join(folder, 'session.json'))
   await syncFolder(folder)
 }

@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import {
   RejectedRecordsError,
@@ -60,7 +60,8 @@ export const push: Command = {
     const { arguments: given, options, folder } = context
     if (options.flag('dead-letters')) return pushDeadLetters(context, given.table!, await findServer(context))
     const path = given.file === undefined ? undefined : resolve(folder, given.file)
-    const input = path === undefined ? process.stdin : await openFile(path)
+    await using file = path === undefined ? undefined : await openFile(path)
+    const input = file?.createReadStream({ autoClose: false }) ?? process.stdin
     await using server = await findServer(context)
     const send = await earlierSend(context, server.folder, path)
     const progress = new Progress(context)
@@ -133,9 +134,9 @@ async function sendLines(
   return true
 }
 
-async function openFile(path: string): Promise<NodeJS.ReadableStream> {
+async function openFile(path: string): Promise<FileHandle> {
   try {
-    return (await open(path)).createReadStream()
+    return await open(path)
   } catch (cause) {
     throw new IngestError('usage.invalid', `${path} cannot be read: ${(cause as Error).message}`, { cause })
   }

@@ -51,10 +51,11 @@ export async function rememberedSend(folder: string, input: SendInput, forget: b
     session: known?.session,
     async begin(session) {
       await mkdir(join(folder, 'sends'), { recursive: true })
-      const handle = await open(`${path}.new`, 'w')
-      await handle.writeFile(JSON.stringify({ session, ...(file && { file }) }))
-      await handle.sync()
-      await handle.close()
+      {
+        await using handle = await open(`${path}.new`, 'w')
+        await handle.writeFile(JSON.stringify({ session, ...(file && { file }) }))
+        await handle.sync()
+      }
       await rename(`${path}.new`, path)
     },
     end: () => rm(path, { force: true }),

@@ -120,9 +120,9 @@ export async function diskQueue(
     active = undefined
     segment.isClosed = true
     try {
-      await segment.handle.truncate(segment.sizeBytes)
-      await segment.handle.datasync()
-      await segment.handle.close()
+      await using handle = segment.handle
+      await handle.truncate(segment.sizeBytes)
+      await handle.datasync()
     } catch (error) {
       // The next start would find a broken frame inside the log, so there must be no segment after this one.
       broken = queueError(error, `close ${segment.file}`)
