@@ -88,7 +88,10 @@ export function translate(error: unknown, what: string): IngestError {
       ? ': check the host name'
       : code === 'ECONNREFUSED'
         ? ': check host and port, and that the server runs and listens there'
-        : ''
+        : native.errno === 1054 || native.errno === 1146
+          ? // Names come from the catalog as it was when the run began.
+            ': renamed or dropped while it was read; the next run takes the table as it is then'
+          : ''
   return new IngestError(ours, `${what}: ${message}${advice}${native.errno ? ` (error ${native.errno})` : ''}`, {
     cause: error,
   })

@@ -66,5 +66,8 @@ function describe(code: string, message: string): string {
     return `a value is not of its column's type (SQLSTATE ${code}): check the constants of the filter`
   if (code === 'ENOTFOUND') return `${message}: check the host name`
   if (code === 'ECONNREFUSED') return `${message}: check host and port, and that the server runs and listens there`
+  // Names come from the catalog as it was when the run began.
+  if (code === '42703' || code === '42P01')
+    return `${message} (SQLSTATE ${code}): renamed or dropped while it was read; the next run takes the table as it is then`
   return code ? `${message} (${/^[0-9A-Z]{5}$/.test(code) ? 'SQLSTATE ' : ''}${code})` : message
 }
