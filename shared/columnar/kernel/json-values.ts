@@ -126,7 +126,10 @@ export function readStruct<W>(node: Node, p: usize, repetition: i32): usize {
   while (!ended && next < count) {
     const child = childOf(node, next)
     if (!isKey(p, child)) break
-    p = readValue<W>(child, space(p + child.keyLength), repetition, node.present)
+    p = space(p + child.keyLength)
+    // In place instead of by a call: validation takes 0.95, writing lineitem 0.97 of the time.
+    if (child.kind == LEAF && load<u8>(p) != 0x6e) p = readLeaf<W>(child, p, repetition)
+    else p = readValue<W>(child, p, repetition, node.present)
     if (State.failed) return p
     next++
     p = space(p)
