@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
@@ -40,11 +40,12 @@ export async function run(): Promise<Record<string, number>> {
       const bytes = generate(dataSets[set]!, FULL_BYTES)
       writeFileSync(full, bytes)
       writeFileSync(part, bytes.subarray(0, bytes.lastIndexOf(10, PART_BYTES) + 1))
-      results[set] = {}
-      for (const name of names) {
-        results[set][name] = median(measure, name, set, slow.includes(name) ? part : full, join(folder, 'out'))
-        report(set, name, results[set][name])
-      }
+      // In turn, so that what else the machine does falls on all of them.
+      const rounds = Array.from({ length: RUNS }, () =>
+        names.map((name) => runOnce(measure, name, set, slow.includes(name) ? part : full, join(folder, 'out'))),
+      )
+      results[set] = Object.fromEntries(names.map((name, i) => [name, median(rounds.map((round) => round[i]!))]))
+      for (const name of names) report(set, name, results[set][name]!)
       rmSync(full)
     }
   } finally {
@@ -77,17 +78,16 @@ function report(set: string, name: string, { mbps, peakRssMb, outputRatio }: Res
 
 const pinned = spawnSync('taskset', ['-c', '0', 'true']).status === 0
 
-function median(measure: string, name: string, set: string, input: string, output: string): Result {
-  const bytes = readFileSync(input).length
-  const taken = Array.from({ length: RUNS }, () => {
-    const command = [process.execPath, measure, name, set, input, output]
-    rmSync(output, { force: true })
-    const [file, ...args] = pinned ? ['taskset', '-c', '0', ...command] : command
-    const { seconds, peakRssMb, outputBytes } = JSON.parse(execFileSync(file!, args, { encoding: 'utf8' }))
-    return { mbps: bytes / 1e6 / seconds, peakRssMb, outputRatio: outputBytes / bytes }
-  })
-  return taken.sort((a, b) => a.mbps - b.mbps)[taken.length >> 1]!
+function runOnce(measure: string, name: string, set: string, input: string, output: string): Result {
+  const command = [process.execPath, measure, name, set, input, output]
+  rmSync(output, { force: true })
+  const [file, ...args] = pinned ? ['taskset', '-c', '0', ...command] : command
+  const { seconds, peakRssMb, outputBytes } = JSON.parse(execFileSync(file!, args, { encoding: 'utf8' }))
+  const bytes = statSync(input).size
+  return { mbps: bytes / 1e6 / seconds, peakRssMb, outputRatio: outputBytes / bytes }
 }
+
+const median = (taken: Result[]): Result => taken.sort((a, b) => a.mbps - b.mbps)[taken.length >> 1]!
 
 /** From a Node that has started to a finished file of one row, in a fresh process. Node's own start is not in it. */
 function startUpMs(script: string): number {
