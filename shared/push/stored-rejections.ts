@@ -8,7 +8,7 @@ import type { SessionPorts } from './stored-sessions.ts'
 
 /**
  * The records of a session that were left out. They are kept before their batch is durable, until its producer has surely
- * heard of them: an ack may be lost with its connection or its server, and what it covered is not sent again.
+ * heard of them: an ack may be lost with its connection or its server, and what it covered is not sent again (decision 0024).
  *
  *     push-rejected/<session>   0000000000000040-0000000000000060-0   of records 40 to 59; more ranges in ...-1, ...-2
  */
