@@ -136,6 +136,7 @@ async function sendLines(
 
 async function openFile(path: string): Promise<FileHandle> {
   try {
+    if ((await stat(path)).isDirectory()) throw new Error('it is a folder')
     return await open(path)
   } catch (cause) {
     throw new IngestError('usage.invalid', `${path} cannot be read: ${(cause as Error).message}`, { cause })

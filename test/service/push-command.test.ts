@@ -121,3 +121,10 @@ test('a file that changed since its send was killed is refused, until told to se
   })
   expect(await told.ended).toBe(0)
 })
+
+test.each(['.', 'nothing.ndjson'])('%s for a file is refused as what it is', async (path) => {
+  const refused = push(path)
+
+  expect(await refused.ended).toBe(2)
+  expect(refused.said.text).toMatch(/usage.invalid: .* cannot be read: (it is a folder|ENOENT)/)
+})
