@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { bodyOf, within } from './socket-gateway.ts'
 
 /** The functions behind an HTTP API. */
 export interface HttpRoutes {
@@ -57,6 +58,7 @@ export async function startHttpGateway({ routes, authorize }: HttpRoutes): Promi
     const { isAuthorized, context } = await authorized(authorization, base)
     if (!isAuthorized) return said(403, 'Forbidden')
     return within(
+      INTEGRATION_MS,
       route.call({
         ...base,
         body: body.toString(isBase64Encoded ? 'base64' : 'utf8'),
@@ -81,17 +83,3 @@ export async function startHttpGateway({ routes, authorize }: HttpRoutes): Promi
 }
 
 const said = (statusCode: number, message: string) => ({ statusCode, body: JSON.stringify({ message }) })
-
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks)
-}
-
-async function within<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('the integration timed out')), INTEGRATION_MS)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
-}

@@ -103,7 +103,7 @@ test('every acknowledged record is in its table once, whatever is delivered twic
     const victim = victims[Math.floor(Math.random() * victims.length)]!
     // On a slow machine every call would be killed before it ends.
     if ((killed.get(victim) ?? 0) < 5 && push.host.kill(victim)) killed.set(victim, (killed.get(victim) ?? 0) + 1)
-  }, 3000)
+  }, 700)
 
   const startedMs = Date.now()
   const lost: string[] = []

@@ -215,13 +215,15 @@ function headerSize(header: Buffer): number {
   return 2 + (length === 126 ? 2 : length === 127 ? 8 : 0) + (header[1]! & 128 ? 4 : 0)
 }
 
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+/** The whole body of a request. */
+export async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
   return Buffer.concat(chunks)
 }
 
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+/** The work's result, or a rejection when it takes longer: an integration's time-out. */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error('integration timed out')), ms)
