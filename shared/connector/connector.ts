@@ -143,8 +143,13 @@ export interface ChangeStream extends StreamBase {
   split(cutoff: Json): Promise<readonly Json[]>
   /** One piece of the backfill. A checkpoint inside it is the piece that remains after it. */
   backfill(piece: Json, cutoff: Json): AsyncIterable<Message<Json>>
-  /** Changes strictly after `after`, oldest first. Returns when caught up; a checkpoint alone means "nothing until here". */
-  changes(after: Json): AsyncIterable<Message<Json>>
+  /**
+   * Changes strictly after `after`, oldest first. Returns when caught up; a checkpoint alone means "nothing until here".
+   *
+   * With `upToNow` all that was committed before the call is told, as a copy needs it: rows that it holds and that were told
+   * after its last checkpoint would come a second time. Otherwise what was read for another table a moment ago will do.
+   */
+  changes(after: Json, options?: { upToNow: boolean }): AsyncIterable<Message<Json>>
   /** The engine has durably committed everything up to this cursor; the source may forget it. */
   acknowledge?(cursor: Json): Promise<void>
   /**

@@ -52,7 +52,7 @@ export async function catchUp(
   }
 
   try {
-    for await (const message of stream.changes(reached)) {
+    for await (const message of stream.changes(reached, { upToNow: true })) {
       task.signal.throwIfAborted()
       open = message.op !== 'checkpoint'
       if (message.op !== 'checkpoint') {

@@ -288,7 +288,9 @@ export const mutants = {
 type Messages = AsyncIterable<Message<Json>>
 
 function changed(stream: Stream, mutate: (messages: Messages) => Messages): Stream {
-  return stream.kind === 'snapshot' ? stream : { ...stream, changes: (after) => mutate(stream.changes(after)) }
+  return stream.kind === 'snapshot'
+    ? stream
+    : { ...stream, changes: (after, options) => mutate(stream.changes(after, options)) }
 }
 
 async function* ahead(messages: Messages): Messages {

@@ -1,10 +1,18 @@
 import { expect, jest, test } from '@jest/globals'
+import type { ChangeStream } from '../../shared/connector/connector.ts'
+import { mysql } from '../../shared/connectors/mysql/mysql.ts'
+import type { Message } from '../../shared/core/change.ts'
+import type { Json } from '../../shared/core/json.ts'
+import { connect } from '../support/connector-run.ts'
 import { compareSync, runSync, type SourceSync } from '../support/source-sync.ts'
 import { tcpProxy } from '../support/tcp-proxy.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 import { createDatabase, numbers } from './database.ts'
 
 jest.setTimeout(240_000)
+
+const rowsOf = async (messages: AsyncIterable<Message<Json>>) =>
+  (await Array.fromAsync(messages)).flatMap((message) => (message.op === 'upsert' ? [message.row] : []))
 
 const names = Array.from({ length: 8 }, (_, n) => `t${n}`)
 
@@ -63,3 +71,22 @@ test.each(['gtid', 'file'])(
     }
   },
 )
+
+test('changes up to now are those of before the call, whatever was read for another table a moment ago', async () => {
+  await using database = await createDatabase()
+  await database.query('create table one (id int primary key); create table two (id int primary key)')
+  await using source = await connect(mysql, database.config)
+  const captured = ['one', 'two'].map((name) => ({ schema: database.name, name }))
+  const open = async (name: string) =>
+    (await source.open(`${database.name}.${name}`, 'cdc', { captured })) as ChangeStream
+  const [one, two] = [await open('one'), await open('two')]
+  const [first, cutoff] = [await one.head(), await two.head()]
+  await database.query('insert into one values (1)')
+  expect(await rowsOf(one.changes(first))).toEqual([{ id: 1 }])
+
+  // The copy of this table holds the row, so the changes that are laid on it must as well.
+  await database.query('insert into two values (2)')
+  const rows = await rowsOf(two.changes(cutoff, { upToNow: true }))
+
+  expect(rows).toEqual([{ id: 2 }])
+})

@@ -1,4 +1,9 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import type { ChangeStream } from '../../shared/connector/connector.ts'
+import { postgres } from '../../shared/connectors/postgres/postgres.ts'
+import type { Message } from '../../shared/core/change.ts'
+import type { Json } from '../../shared/core/json.ts'
+import { connect } from '../support/connector-run.ts'
 import { createDatabase, serverVersion, type TestDatabase } from '../support/postgres.ts'
 import { compareSync, runSync, type SourceSync } from '../support/source-sync.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -14,6 +19,9 @@ afterEach(async () => {
   await lakehouse.remove()
   await database[Symbol.asyncDispose]()
 })
+
+const rowsOf = async (messages: AsyncIterable<Message<Json>>) =>
+  (await Array.fromAsync(messages)).flatMap((message) => (message.op === 'upsert' ? [message.row] : []))
 
 const names = Array.from({ length: 8 }, (_, n) => `t${n}`)
 
@@ -103,5 +111,25 @@ test.each(['streaming', 'sql'])(
     expect(run.streams.map(({ rows }) => rows)).toEqual(names.map((name) => (name === 't3' ? 60 : 20)))
     expect(await differences(sync)).toEqual([])
     expect(await slot('confirmed_flush_lsn::text')).not.toBe(held)
+  },
+)
+
+test.each(['streaming', 'sql'])(
+  'changes up to now are those of before the call, whatever was read for another table a moment ago, by %s',
+  async (cdc_transport) => {
+    await database.query('create table one (id int primary key); create table two (id int primary key)')
+    await using source = await connect(postgres, { ...database.config, cdc_transport })
+    const captured = ['one', 'two'].map((name) => ({ schema: 'public', name }))
+    const open = async (name: string) => (await source.open(`public.${name}`, 'cdc', { captured })) as ChangeStream
+    const [one, two] = [await open('one'), await open('two')]
+    const [first, cutoff] = [await one.head(), await two.head()]
+    await database.query('insert into one values (1)')
+    expect(await rowsOf(one.changes(first))).toEqual([{ id: 1 }])
+
+    // The copy of this table holds the row, so the changes that are laid on it must as well.
+    await database.query('insert into two values (2)')
+    const rows = await rowsOf(two.changes(cutoff, { upToNow: true }))
+
+    expect(rows).toEqual([{ id: 2 }])
   },
 )

@@ -45,7 +45,7 @@ function inForm(stream: Stream, chosen: Form): Stream {
     : {
         ...stream,
         backfill: (piece, cutoff) => told(stream.backfill(piece, cutoff)),
-        changes: (after) => told(stream.changes(after)),
+        changes: (after, options) => told(stream.changes(after, options)),
       }
 }
 

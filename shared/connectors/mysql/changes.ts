@@ -53,15 +53,16 @@ export function changeStream(source: Source): ChangeStream {
       const { from, conditions } = source.pieceSql(parsePiece(piece))
       yield* source.read(`read ${source.name}`, source.selected, from, [...conditions, ...source.conditions])
     },
-    async *changes(after) {
+    async *changes(after, options) {
       const cursor = parseLogCursor(after)
       await requireHistory(source, cursor.place)
       const rows = new LogRows(source, cursor.shape)
-      const had = holder(cursor.place)
       let { place } = cursor
       let told = after
       for (let more = true; more; ) {
-        const log = logOf(sessions).open(tableId(relation), together(selection), { after: placeText(place) })
+        const had = holder(place)
+        const tables = options?.upToNow ? [] : together(selection)
+        const log = logOf(sessions).open(tableId(relation), tables, { after: placeText(place) })
         more = false
         try {
           for await (const entries of log.entries())

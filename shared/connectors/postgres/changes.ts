@@ -61,7 +61,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
         select(source.selected, from, [...conditions, ...source.conditions]),
       )
     },
-    async *changes(json) {
+    async *changes(json, options) {
       const after = parseLogCursor(json)
       const status = await slot.status(relation)
       requireHistory(source, slot.name, after, status)
@@ -71,7 +71,9 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
       /** The place of the last checkpoint. */
       let told = reached
       for (let more = status.current > reached; more; ) {
-        const log = slot.log.open(tableId(relation), together(selection), { after: reached, upto: status.current })
+        const from = reached
+        const tables = options?.upToNow ? [] : together(selection)
+        const log = slot.log.open(tableId(relation), tables, { after: reached, upto: status.current })
         try {
           // The log up to there is of the columns this stream was opened with, or of older ones.
           const now = await describe(sessions, relation)
@@ -84,7 +86,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
           more = false
           for await (const entries of log.entries())
             for (const entry of entries)
-              if (entry.kind === 'begin') rows.begin(entry.transaction() < after.lsn)
+              if (entry.kind === 'begin') rows.begin(entry.transaction() < from)
               else if (entry.kind === 'part')
                 for (const change of rows.changes(entry.bytes))
                   yield 'lookUp' in change ? ((await lookUp(source, change.lookUp)) ?? remove(change.lookUp)) : change
