@@ -19,7 +19,7 @@ export const verify: Command = {
     },
   },
   details:
-    'Reads both sides whole and changes nothing; ends with 1 when something differs. What the source changed since the\nlast run differs as well, so verify right after a run, or while the source is quiet. Of a history the open versions\nare compared; a table that is only added to must hold every row of the source. Where values differ, the table is read once more for the keys of the rows.',
+    'Reads both sides whole and changes nothing; ends with 1 when something differs. What the source changed since the\nlast run differs as well, so verify right after a run, or while the source is quiet. Of a history the open versions\nare compared; a table that is only added to must hold every row of the source. Where values differ, the table is read\nonce more for the keys of the rows.',
   examples: [
     { command: 'lakeflow verify shop', what: 'Every table of the pipeline.' },
     { command: 'lakeflow verify shop orders', what: 'One of them.' },
