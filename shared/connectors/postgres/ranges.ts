@@ -55,12 +55,14 @@ export async function splitByKey(source: Source): Promise<Piece[]> {
   const count = Math.min(mostPieces, Math.max(Math.ceil(bytes / pieceBytes), source.selection.parallelism))
   // About 300 sampled rows a piece put a border within some percent of where it belongs.
   const percent = Math.min(100, (count * 300 * 100) / Math.max(relation.rows ?? bytes / 100, 1))
-  const names = source.key.map(({ name }) => dialect.identifier(name))
+  // Inside, columns have names of ours only, so that none of the table's is taken for another.
+  const keys = source.key.map((_, index) => `k${index}`)
+  const named = source.key.map(({ name }, index) => `${dialect.identifier(name)} as k${index}`)
   const rows = await sessions.query(
     naming('sample', source),
-    `select ${names.map((name, index) => `${name}::text as k${index}`).join(', ')} from (
-       select *, row_number() over (order by ${names.join(', ')}) as place, count(*) over () as total
-       from (select ${names.join(', ')} from ${fromClause(relation)} tablesample system (${percent})) sample) numbered
+    `select ${keys.map((key) => `${key}::text as ${key}`).join(', ')} from (
+       select *, row_number() over (order by ${keys.join(', ')}) as place, count(*) over () as total
+       from (select ${named.join(', ')} from ${fromClause(relation)} tablesample system (${percent})) sample) numbered
      where place % greatest(total / ${count}, 1) = 0 order by place`,
   )
   const borders = rows.map((row) => source.key.map((_, index) => String(row[`k${index}`])) as Place)
