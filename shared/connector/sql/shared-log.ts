@@ -23,8 +23,9 @@ export interface SourceLog {
   contains(place: string, other: string): boolean
 }
 
-/** The tables that read the log with a selection's own. */
-export const together = ({ captured = [] }: Selection): string[] => captured.map(tableId)
+/** The tables that read the log with a selection's own: none with `upToNow`, as a read that began for another may end too early. */
+export const together = ({ captured = [] }: Selection, { upToNow } = { upToNow: false }): string[] =>
+  upToNow ? [] : captured.map(tableId)
 
 export const tableId = ({ schema, name }: { schema: string; name: string }): string => JSON.stringify([schema, name])
 

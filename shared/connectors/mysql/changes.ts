@@ -61,8 +61,7 @@ export function changeStream(source: Source): ChangeStream {
       let told = after
       for (let more = true; more; ) {
         const had = holder(place)
-        const tables = options?.upToNow ? [] : together(selection)
-        const log = logOf(sessions).open(tableId(relation), tables, { after: placeText(place) })
+        const log = logOf(sessions).open(tableId(relation), together(selection, options), { after: placeText(place) })
         more = false
         try {
           for await (const entries of log.entries())

@@ -72,8 +72,8 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
       let told = reached
       for (let more = status.current > reached; more; ) {
         const from = reached
-        const tables = options?.upToNow ? [] : together(selection)
-        const log = slot.log.open(tableId(relation), tables, { after: reached, upto: status.current })
+        const range = { after: reached, upto: status.current }
+        const log = slot.log.open(tableId(relation), together(selection, options), range)
         try {
           // The log up to there is of the columns this stream was opened with, or of older ones.
           const now = await describe(sessions, relation)
