@@ -36,8 +36,13 @@ export async function openChromium(address: string): Promise<ChromiumPage> {
   const gone = new Promise<void>((resolve) => chromium.once('exit', () => resolve()))
   const devTools = await connectDevTools(await devToolsUrl(chromium))
   const { product } = await devTools.ask<{ product: string }>('Browser.getVersion', {})
-  const { targetId } = await devTools.ask<{ targetId: string }>('Target.createTarget', { url: address })
+  const { targetId } = await devTools.ask<{ targetId: string }>('Target.createTarget', { url: 'about:blank' })
   const { sessionId } = await devTools.ask<{ sessionId: string }>('Target.attachToTarget', { targetId, flatten: true })
+  await devTools.ask('Page.enable', {}, sessionId)
+  // Until the page has loaded, an expression would run in the blank one.
+  const loaded = devTools.event('Page.loadEventFired', sessionId)
+  await devTools.ask('Page.navigate', { url: address }, sessionId)
+  await loaded
 
   return {
     version: product,
@@ -100,20 +105,21 @@ async function devToolsUrl(chromium: ChildProcess): Promise<string> {
   throw new Error(`Chromium did not start: ${said.slice(-20).join('\n')}`)
 }
 
-/** The Chrome DevTools protocol as far as it is needed: requests and their answers. */
+/** The Chrome DevTools protocol as far as it is needed: requests and their answers, and one event at a time. */
 async function connectDevTools(url: string) {
   const socket = new WebSocket(url)
-  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  const waiting = new Map<number | string, { resolve(value: unknown): void; reject(error: Error): void }>()
   let next = 1
   await new Promise<void>((resolve, reject) => {
     socket.onopen = () => resolve()
     socket.onerror = () => reject(new Error(`the DevTools of Chromium do not answer at ${url}`))
   })
   socket.onmessage = ({ data }) => {
-    const { id, result, error } = JSON.parse(String(data))
-    if (error) waiting.get(id)?.reject(new Error(error.message))
-    else waiting.get(id)?.resolve(result)
-    waiting.delete(id)
+    const { id, result, error, method, sessionId } = JSON.parse(String(data))
+    const key = id ?? `${method} ${sessionId}`
+    if (error) waiting.get(key)?.reject(new Error(error.message))
+    else waiting.get(key)?.resolve(result)
+    waiting.delete(key)
   }
   socket.onclose = () => {
     for (const { reject } of waiting.values()) reject(new Error('Chromium ended'))
@@ -124,6 +130,9 @@ async function connectDevTools(url: string) {
       socket.send(JSON.stringify({ id, method, params, ...(sessionId && { sessionId }) }))
       return new Promise((resolve, reject) => waiting.set(id, { resolve: resolve as (value: unknown) => void, reject }))
     },
+    /** The next event of this name. */
+    event: (method: string, sessionId: string) =>
+      new Promise((resolve, reject) => waiting.set(`${method} ${sessionId}`, { resolve, reject })),
     close: () => socket.close(),
   }
 }
