@@ -60,13 +60,15 @@ async function validate({ output, open, signal }: CommandContext, pipeline: stri
   for (const note of notes) output.note(`note ${note}`)
   output.table(tables.map(row), ['source', 'destination', 'read by', 'cursor', 'key', 'columns', 'keeps'])
   if (tables.length === 0) throw new IngestError('source.object_missing', 'the pipeline chooses no table')
+  const refused = tables.find((table) => table.refused)?.refused
+  if (refused) throw new IngestError(refused.code, refused.message)
   return 0
 }
 
 const row = (table: ResolvedTable) => ({
   source: `${table.source.schema}.${table.source.name}`,
   destination: tableNameText(table.destination),
-  'read by': table.mode,
+  'read by': table.refused ? 'an error' : table.mode,
   cursor: table.cursorColumns.join(', '),
   key: table.key.join(', '),
   columns: table.columns.length,

@@ -1,6 +1,6 @@
 import { status as pipelineStatus } from '../../shared/control/status.ts'
 import type { Command } from '../command.ts'
-import { count, duration, time } from '../numbers.ts'
+import { count, duration, rows, time } from '../numbers.ts'
 
 export const status: Command = {
   name: 'status',
@@ -27,8 +27,8 @@ export const status: Command = {
       for (const stream of lastRun?.streams ?? []) {
         const what = stream.error
           ? `FAILED ${stream.error.code}: ${stream.error.message}`
-          : `${stream.state.toLowerCase()}, ${count(stream.rows)} rows in ${duration(stream.durationMs)}`
-        const drift = stream.schemaChanges ? `, ${count(stream.schemaChanges)} schema changes (lakeflow events)` : ''
+          : `${stream.state.toLowerCase()}, ${rows(stream.rows)} in ${duration(stream.durationMs)}`
+        const drift = stream.schemaChanges ? `, schema changes: ${count(stream.schemaChanges)} (lakeflow events)` : ''
         output.line(
           `    ${stream.stream}  ${what}${drift}${stream.version === undefined ? '' : `, version ${stream.version}`}`,
         )

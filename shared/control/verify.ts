@@ -8,12 +8,12 @@ import { quoted } from '../load/sql.ts'
 import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
 import { compareTable, type DifferentKeys, differentKeys } from '../sync/compare.ts'
 import { findMissing } from '../sync/contained.ts'
-import { planPipeline, selectionOf } from '../sync/plan.ts'
+import { selectionOf } from '../sync/plan.ts'
 import { sampleRanges } from '../sync/sample-ranges.ts'
 import type { SyncPorts } from '../sync/stream-run.ts'
 import { withConnection } from './connections.ts'
 import { type Project, pipelineNamed } from './project.ts'
-import { chosenTables, keeperOf, runPorts, settingsOf } from './run.ts'
+import { chosenTables, keeperOf, knownPlan, runPorts, settingsOf } from './run.ts'
 
 /** What became of the comparison of one table with its source. */
 export interface VerifiedTable {
@@ -52,7 +52,7 @@ export async function verifyPipeline(
   const spec = pipelineNamed(project, pipeline)
   await using ports = runPorts(project)
   await withConnection(project, spec.ingestion_definition.connection_name, signal, async (connector, context) => {
-    const plan = await planPipeline(connector, context, spec)
+    const plan = await knownPlan(project, pipeline, connector, context)
     const parallelism = settingsOf(spec).pieces
     for (const table of tables ? chosenTables(plan.tables, tables) : plan.tables) {
       signal.throwIfAborted()
@@ -74,6 +74,7 @@ async function verifyTable(
   const onlyAdds = table.scdType === 'APPEND_ONLY' && table.mode !== 'snapshot'
   if (onlyAdds && table.mode === 'cdc')
     return skipped('it keeps every change that was read (APPEND_ONLY), and a change need not carry all columns')
+  if (table.refused) return skipped(table.refused.message)
   if (!table.source.modes.includes('snapshot')) return skipped('the source cannot be read as a whole')
   const whole = await readSnapshot(ports.storage, tableRoot(table.destination))
   if (!whole)

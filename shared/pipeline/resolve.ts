@@ -1,11 +1,11 @@
 import type { ReadMode, SourceTable } from '../connector/connector.ts'
 import type { Filter } from '../connector/filter.ts'
-import { IngestError } from '../core/errors.ts'
+import { asIngestError, type ErrorCode, IngestError } from '../core/errors.ts'
 import type { DriftPolicy } from '../schema/schema-change.ts'
 import type { ConnectorOptions } from './connector-options.ts'
 import { type RefreshWindow, refreshWindowOf } from './refresh-window.ts'
 import { parseRowFilter, renameColumns } from './row-filter.ts'
-import { type SelectedTable, selectTables } from './select-tables.ts'
+import { type SelectedTable, selectTables, type WasRead } from './select-tables.ts'
 import { SourceColumns } from './source-columns.ts'
 import type { PipelineSpec } from './spec.ts'
 import { driftPolicy } from './table-configuration.ts'
@@ -43,8 +43,8 @@ export interface ResolvedTable {
   maxShrink?: number
   /** A full refresh of a history drops the versions before it. */
   dropsHistory?: boolean
-  /** Why it is not read, by its drift policy of tables: an error of this table alone. */
-  refused?: string
+  /** Why it is not read: an error of this table alone. */
+  refused?: { code: ErrorCode; message: string }
   clusteringColumns: readonly string[]
   tableProperties: Readonly<Record<string, string>>
   sourceMetadataColumn?: string
@@ -62,7 +62,8 @@ export const tableNameText = ({ catalog, schema, table }: TableName) => `${catal
 
 /**
  * What a pipeline reads and where it goes: its spec laid over what discovery found. The notes say what was decided for
- * the user.
+ * the user. With `wasRead`, given on every run but the first, what does not fit one table is an error of that table alone:
+ * it is `refused`, and the others go on.
  *
  * @throws IngestError `source.object_missing` (fix) for a table or column that is not there, `config.invalid` (fix) for a
  * choice that cannot work
@@ -70,18 +71,60 @@ export const tableNameText = ({ catalog, schema, table }: TableName) => `${catal
 export function resolvePipeline(
   pipeline: PipelineSpec,
   discovered: readonly SourceTable[],
+  wasRead?: WasRead,
 ): { tables: ResolvedTable[]; notes: string[] } {
   const notes: string[] = []
+  const { connector_type: connectorType, full_refresh_window } = pipeline.ingestion_definition
   const slotConfig = slotConfigOf(pipeline)
-  const fullRefreshWindow = refreshWindowOf(pipeline.ingestion_definition.full_refresh_window)
-  const tables = selectTables(pipeline, discovered).map((selected) => {
-    const named = `${selected.source.schema}.${selected.source.name}`
-    const table = resolveTable(selected, pipeline.ingestion_definition.connector_type, (text) =>
-      notes.push(`${named}: ${text}`),
-    )
-    return { ...table, ...(slotConfig && { slotConfig }), ...(fullRefreshWindow && { fullRefreshWindow }) }
+  const fullRefreshWindow = refreshWindowOf(full_refresh_window)
+  const selected = selectTables(pipeline, discovered, wasRead)
+  const leavesOut = connectorType === 'CDC' && selected.some(({ source }) => source.modes.includes('cdc'))
+  const tables = selected.flatMap((each) => {
+    const { source, destination, configuration, ofSchema } = each
+    const note = (text: string) => notes.push(`${source.schema}.${source.name}: ${text}`)
+    const before = wasRead?.(destination, source) ?? false
+    // A schema has views and tables without a key beside those whose changes are logged.
+    if (leavesOut && ofSchema && !before && !source.modes.includes('cdc')) {
+      note('is left out: connector_type is CDC, and its changes cannot be captured')
+      return []
+    }
+    try {
+      if (each.taken) throw each.taken
+      const table = resolveTable(each, connectorType, note)
+      return [{ ...table, ...(slotConfig && { slotConfig }), ...(fullRefreshWindow && { fullRefreshWindow }) }]
+    } catch (cause) {
+      const error = asIngestError(cause)
+      if (!wasRead || error.remedy !== 'fix') throw error
+      // What captures it is kept for it until it can be read again.
+      const captured = before && connectorType !== 'QUERY_BASED' && source.modes.includes('cdc')
+      const schemaDrift = driftPolicy(configuration.schema_drift ?? {})
+      return [{ ...refusedTable(source, destination, error, captured ? 'cdc' : 'snapshot'), schemaDrift }]
+    }
   })
   return { tables, notes }
+}
+
+/** Stands for a table that cannot be read, so that its error is one of its own. */
+export function refusedTable(
+  source: SourceTable,
+  destination: TableName,
+  { code, message }: { code: ErrorCode; message: string },
+  mode: ReadMode = 'snapshot',
+): ResolvedTable {
+  return {
+    source,
+    destination,
+    columns: [],
+    followsNewColumns: false,
+    key: [],
+    sequenceBy: [],
+    cursorColumns: [],
+    scdType: 'APPEND_ONLY',
+    mode,
+    clusteringColumns: [],
+    tableProperties: {},
+    refused: { code, message },
+  }
 }
 
 function slotConfigOf(pipeline: PipelineSpec): ResolvedTable['slotConfig'] {

@@ -12,16 +12,27 @@ export interface SelectedTable {
   destination: TableName
   configuration: TableConfiguration
   connectorOptions?: ConnectorOptions
+  /** Chosen with its whole schema, not by its name. */
+  ofSchema: boolean
+  /** Another table goes where it would go. */
+  taken?: IngestError
 }
+
+/** Whether the pipeline has read a source table into this destination before. */
+export type WasRead = (destination: TableName, source: Pick<SourceTable, 'schema' | 'name'>) => boolean
 
 /**
  * The source tables a pipeline's `objects` name, in their order. A table named by itself is taken out of the schema it
- * belongs to, so that one table of a schema can be told apart.
+ * belongs to, so that one table of a schema can be told apart. Of several that would go to one destination, the one that was
+ * read into it goes on, and the others are marked as `taken`.
  *
- * @throws IngestError `source.object_missing` (fix) for a table or schema that is not there,
- * `config.invalid` (fix) when two go to one destination
+ * @throws IngestError `source.object_missing` (fix) for a table or schema that is not there
  */
-export function selectTables(pipeline: PipelineSpec, discovered: readonly SourceTable[]): SelectedTable[] {
+export function selectTables(
+  pipeline: PipelineSpec,
+  discovered: readonly SourceTable[],
+  wasRead: WasRead = () => false,
+): SelectedTable[] {
   const { objects } = pipeline.ingestion_definition
   const named = new Set<SourceTable>()
   const singles = objects.map((object) => {
@@ -34,13 +45,12 @@ export function selectTables(pipeline: PipelineSpec, discovered: readonly Source
   })
   const selected = objects.flatMap((object, i) => {
     const given = object.table ?? object.report
-    if (given) return [select(pipeline, given, singles[i]!)]
+    if (given) return [select(pipeline, given, singles[i]!, false)]
     return schemaTables(object.schema!, discovered)
       .filter((source) => !named.has(source))
-      .map((source) => select(pipeline, object.schema!, source))
+      .map((source) => select(pipeline, object.schema!, source, true))
   })
-  refuseSharedDestinations(selected)
-  return selected
+  return markTaken(selected, wasRead)
 }
 
 interface Chosen {
@@ -51,7 +61,7 @@ interface Chosen {
   connector_options?: ConnectorOptions | undefined
 }
 
-function select(pipeline: PipelineSpec, chosen: Chosen, source: SourceTable): SelectedTable {
+function select(pipeline: PipelineSpec, chosen: Chosen, source: SourceTable, ofSchema: boolean): SelectedTable {
   return {
     source,
     destination: {
@@ -64,6 +74,7 @@ function select(pipeline: PipelineSpec, chosen: Chosen, source: SourceTable): Se
       chosen.table_configuration,
     ),
     ...(chosen.connector_options && { connectorOptions: chosen.connector_options }),
+    ofSchema,
   }
 }
 
@@ -121,15 +132,18 @@ function exactFirst<T>(items: readonly T[], text: string, nameOf: (item: T) => s
 
 const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
 
-function refuseSharedDestinations(selected: readonly SelectedTable[]) {
-  const taken = new Map<string, SourceTable>()
-  for (const { source, destination } of selected) {
-    const name = `${destination.catalog}.${destination.schema}.${destination.table}`
-    const other = taken.get(name.toLowerCase())
-    if (other) {
-      const both = `${other.schema}.${other.name} and ${source.schema}.${source.name}`
-      throw new IngestError('config.invalid', `${both} would both go to ${name}; give one a destination_table`)
-    }
-    taken.set(name.toLowerCase(), source)
-  }
+function markTaken(selected: readonly SelectedTable[], wasRead: WasRead): SelectedTable[] {
+  // Names that differ only in case are one: on a disk that ignores case, and in every catalog that does.
+  const nameOf = ({ destination: { catalog, schema, table } }: SelectedTable) => `${catalog}.${schema}.${table}`
+  const rivals = Map.groupBy(selected, (each) => nameOf(each).toLowerCase())
+  return selected.map((each) => {
+    const name = nameOf(each)
+    const all = rivals.get(name.toLowerCase())!
+    const first = all.find(({ destination, source }) => wasRead(destination, source))
+    if (all.length === 1 || first === each) return each
+    const other = first ?? all.find((rival) => rival !== each)!
+    const both = [other, each].map(({ source }) => `${source.schema}.${source.name}`).join(' and ')
+    const taken = new IngestError('config.invalid', `${both} would both go to ${name}; give one a destination_table`)
+    return { ...each, taken }
+  })
 }

@@ -140,7 +140,8 @@ export async function openRun(
   runner: Runner,
   tally: Tally = newTally(),
 ): Promise<StreamRun> {
-  if (task.table.refused) throw new IngestError('table.schema_frozen', task.table.refused)
+  const { refused } = task.table
+  if (refused) throw new IngestError(refused.code, refused.message)
   const stream = await task.open()
   const id = writerId(task)
   const { destination, tableProperties } = task.table

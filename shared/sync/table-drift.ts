@@ -1,6 +1,12 @@
 import type { SourceTable } from '../connector/connector.ts'
 import { IngestError } from '../core/errors.ts'
-import { type ResolvedTable, resolvePipeline, tableNameText } from '../pipeline/resolve.ts'
+import {
+  type ResolvedTable,
+  refusedTable,
+  resolvePipeline,
+  type TableName,
+  tableNameText,
+} from '../pipeline/resolve.ts'
 import type { PipelineSpec } from '../pipeline/spec.ts'
 import { driftPolicy, mergeTableConfiguration } from '../pipeline/table-configuration.ts'
 import type { DriftAction, SchemaChange } from '../schema/schema-change.ts'
@@ -23,7 +29,7 @@ type Object = PipelineSpec['ingestion_definition']['objects'][number]
 /**
  * Lays a spec over what the source has, and compares with what was known. A table that is gone does not stop the others:
  * what it was copied to stays. One that is new in a schema that was chosen before is copied, left out or refused, as
- * `schema_drift` says.
+ * `schema_drift` says. One that cannot be read as the spec says, where others were before, is an error of its own.
  *
  * @throws as `resolvePipeline`, also for a table that is not there and never was
  */
@@ -36,7 +42,12 @@ export function planTables(
   const { objects } = spec.ingestion_definition
   const kept = known ? objects.filter((object) => isThere(object, discovered) || !wasThere(object, known)) : objects
   const definition = { ...spec.ingestion_definition, objects: kept }
-  const { tables: found, notes } = resolvePipeline({ ...spec, ingestion_definition: definition }, discovered)
+  const { tables: found, notes } = resolvePipeline(
+    { ...spec, ingestion_definition: definition },
+    discovered,
+    known && ((destination, source) => isSame(source, known.tables[tableNameText(destination)])),
+  )
+  const taken = new Set(found.filter(({ refused }) => !refused).map(({ destination }) => tableNameText(destination)))
   const changes: { stream: string; change: SchemaChange }[] = []
   const tables: ResolvedTable[] = []
   const now: Record<string, KnownTable> = {}
@@ -48,26 +59,32 @@ export function planTables(
   for (const table of found) {
     const { schema, name } = table.source
     const stream = tableNameText(table.destination)
+    if (table.refused && taken.has(stream)) {
+      tell(stream, 'table_added', `${schema}.${name}`, 'evolve', `is not copied: ${table.refused.message}`)
+      continue
+    }
     const before = known?.tables[stream]
     const isNew = !before && !!known?.schemas.includes(schema) && !isNamed(objects, table.source)
     const action = table.schemaDrift?.tables ?? 'evolve'
     if (isNew && action !== 'evolve') {
-      const frozen = action === 'freeze'
+      const isFrozen = action === 'freeze'
       tell(
         stream,
         'table_added',
         `${schema}.${name}`,
         action,
-        frozen ? 'is not copied and is an error' : 'is not copied',
+        isFrozen ? 'is not copied and is an error' : 'is not copied',
       )
-      if (frozen) tables.push({ ...table, refused: refusedNew(table) })
+      if (isFrozen) tables.push(refusedNew(table))
       continue
     }
-    if (isNew) tell(stream, 'table_added', `${schema}.${name}`, action, 'is copied')
+    if (isNew) tell(stream, 'table_added', `${schema}.${name}`, action, table.refused ? 'is an error' : 'is copied')
     if (before?.goneSinceMs !== undefined)
       tell(stream, 'table_returned', `${schema}.${name}`, 'evolve', 'is read again')
     tables.push(table)
-    now[stream] = { schema, name }
+    taken.add(stream)
+    // What was refused before it was ever read is still new.
+    if (!table.refused || isSame(table.source, before)) now[stream] = { schema, name }
   }
   for (const [stream, table] of Object.entries(known?.tables ?? {})) {
     const object = now[stream] ? undefined : objects.find((each) => covers(each, table))
@@ -122,30 +139,27 @@ function actionOf(spec: PipelineSpec, object: Object): DriftAction {
 }
 
 const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
-const isSame = (a: Named, b: Named) => a.schema === b.schema && a.name === b.name
+const isSame = (a: Named, b: Named | undefined) => a.schema === b?.schema && a.name === b.name
 
 const remedy = 'set tables: evolve there'
 
-function refusedNew({ source, destination }: ResolvedTable): string {
-  return `${source.schema}.${source.name} is new in the source, and schema_drift freezes tables; ${remedy}, or choose ${tableNameText(destination)} by its name in objects`
+function refusedNew({ source, destination }: ResolvedTable): ResolvedTable {
+  return frozen(
+    source,
+    destination,
+    `${source.schema}.${source.name} is new in the source, and schema_drift freezes tables; ${remedy}, or choose ${tableNameText(destination)} by its name in objects`,
+  )
 }
 
-/** Stands for a table that cannot be read any more, so that its error is one of its own. */
 function refusedGone(stream: string, { schema, name }: KnownTable): ResolvedTable {
   const [catalog, inSchema, ...rest] = stream.split('.')
   if (!catalog || !inSchema) throw new IngestError('state.invalid', `the stored table ${stream} has no schema`)
-  return {
-    source: { schema, name, columns: { fields: [] }, key: [], cursorCandidates: [], modes: ['snapshot'] },
-    destination: { catalog, schema: inSchema, table: rest.join('.') },
-    columns: [],
-    followsNewColumns: false,
-    key: [],
-    sequenceBy: [],
-    cursorColumns: [],
-    scdType: 'APPEND_ONLY',
-    mode: 'snapshot',
-    clusteringColumns: [],
-    tableProperties: {},
-    refused: `${schema}.${name} is not in the source any more, and schema_drift freezes tables; ${remedy}, or take it out of objects`,
-  }
+  return frozen(
+    { schema, name, columns: { fields: [] }, key: [], cursorCandidates: [], modes: ['snapshot'] },
+    { catalog, schema: inSchema, table: rest.join('.') },
+    `${schema}.${name} is not in the source any more, and schema_drift freezes tables; ${remedy}, or take it out of objects`,
+  )
 }
+
+const frozen = (source: SourceTable, destination: TableName, message: string) =>
+  refusedTable(source, destination, { code: 'table.schema_frozen', message })

@@ -149,6 +149,23 @@ test.each([
   },
 )
 
+test('of a schema whose changes are captured, tables that have none are left out with a note', () => {
+  const spec = pipeline([{ schema: { source_schema: 'public' } }], {}, { connector_type: 'CDC' })
+  const orders = sourceTable('orders', { modes: ['cdc', 'snapshot'] })
+  const view = sourceTable('paid', { key: [] })
+
+  const { tables, notes } = resolvePipeline(spec, [orders, view])
+
+  expect(tables.map(({ source }) => source.name)).toEqual(['orders'])
+  expect(notes).toEqual(['public.paid: is left out: connector_type is CDC, and its changes cannot be captured'])
+  expect(() => resolvePipeline(spec, [view])).toThrow(/public.paid can only be read as query or snapshot/)
+  // Once its changes were captured, it is an error that they no longer are.
+  expect(resolvePipeline(spec, [orders, view], () => true).tables).toMatchObject([
+    { mode: 'cdc' },
+    { refused: { code: 'config.invalid' } },
+  ])
+})
+
 test('a table without key cannot be updated by a query', () => {
   expect(() => one(pipeline([table()]), sourceTable('orders', { key: [] }))).toThrow(
     /set primary_keys, or scd_type: APPEND_ONLY/,

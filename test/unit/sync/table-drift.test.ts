@@ -97,6 +97,50 @@ test('what the user adds, names or takes out is no drift', () => {
   expect([read(left), told(left), Object.keys(left.known.tables)]).toEqual([['b'], [], ['main.src.b']])
 })
 
+test('a table that its configuration does not fit any more is an error of its own', () => {
+  const pipeline = spec([{ schema: { source_schema: 'src', table_configuration: { sequence_by: ['id'] } } }])
+  const without = { ...a, columns: { fields: [column('other')] }, key: [] }
+
+  const plan = twice(pipeline, [a, b], [without, b])
+  const back = planTables(pipeline, [a, b], plan.known, 3)
+
+  expect(read(plan)).toEqual(['a refused', 'b'])
+  expect(plan.tables[0]!.refused).toEqual({
+    code: 'source.object_missing',
+    message: expect.stringMatching(/^column id of src.a, named in sequence_by, is not there/),
+  })
+  expect([read(back), told(back)]).toEqual([['a', 'b'], []])
+  expect(() => planTables(pipeline, [without, b], undefined, 1)).toThrow(/column id of src.a/)
+})
+
+test('a new table that would go where another goes is not copied, and does not stop the others', () => {
+  const capital = source('A')
+  const both = spec([whole, { schema: { source_schema: 'other', destination_schema: 'src' } }])
+
+  const byCase = twice(spec([whole]), [a, b], [capital, a, b])
+  const bySchema = twice(both, [a, source('x', 'other')], [a, source('a', 'other'), source('x', 'other')])
+  const neither = twice(both, [b, source('x', 'other')], [b, a, source('a', 'other'), source('x', 'other')])
+
+  expect(read(byCase)).toEqual(['A refused', 'a', 'b'])
+  expect(told(byCase)).toEqual(['table_added main.src.A, is an error'])
+  expect(read(bySchema)).toEqual(['a', 'x'])
+  expect(bySchema.tables[0]!.source.schema).toBe('src')
+  expect(told(bySchema)).toEqual([
+    'table_added main.src.a, is not copied: src.a and other.a would both go to main.src.a; give one a destination_table',
+  ])
+  expect(read(neither).sort()).toEqual(['a refused', 'b', 'x'])
+  expect(Object.keys(neither.known.tables).sort()).toEqual(['main.src.b', 'main.src.x'])
+})
+
+test('a captured table stays captured while its configuration does not fit it', () => {
+  const pipeline = spec([{ schema: { source_schema: 'src', table_configuration: { sequence_by: ['id'] } } }])
+  const captured: SourceTable = { ...a, modes: ['cdc', 'snapshot'] }
+  const without = { ...captured, columns: { fields: [column('other')] } }
+
+  expect(twice(pipeline, [captured], [without]).tables).toMatchObject([{ mode: 'cdc', refused: {} }])
+  expect(twice(pipeline, [b], [b, without]).tables).toMatchObject([{}, { mode: 'snapshot', refused: {} }])
+})
+
 test('a table that never was there is an error with the nearest name, as before', () => {
   expect(() => twice(spec([named('a')]), [a], [a], spec([named('a'), named('aa')]))).toThrow(
     /no table src.aa.*did you mean a\?/,
