@@ -9,18 +9,12 @@ import { memoryQueue } from '../../shared/queue/memory.ts'
 import { memoryState } from '../../shared/state/memory.ts'
 import { memoryStorage } from '../../shared/storage/memory.ts'
 import { clicks, rowsOf } from '../support/push.ts'
-import {
-  type Conversation,
-  conversations,
-  fuzzLimits,
-  type HttpRequest,
-  httpRequests,
-  Judge,
-  judgeAnswer,
-  judgeTable,
-  watchedQueue,
-} from '../support/push-fuzz.ts'
+import { type Conversation, conversations } from '../support/push-conversations.ts'
+import { fuzzLimits } from '../support/push-faults.ts'
 import { converse, fuzzWorld, request } from '../support/push-fuzz-world.ts'
+import { Judge, judgeAnswer, judgeTable } from '../support/push-judge.ts'
+import { type HttpRequest, httpRequests } from '../support/push-requests.ts'
+import { watchedQueue } from '../support/watched-queue.ts'
 
 /**
  * Sends whatever the generators of the unit test think of: `npm run fuzz -- 1000000 [seed]`. One case in ten goes through a

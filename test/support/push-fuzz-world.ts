@@ -15,15 +15,11 @@ import { memoryQueue } from '../../shared/queue/memory.ts'
 import { memoryState } from '../../shared/state/memory.ts'
 import { memoryStorage } from '../../shared/storage/memory.ts'
 import { pushProcess, rowsOf } from './push.ts'
-import {
-  type Conversation,
-  fuzzLimits,
-  type HttpRequest,
-  Judge,
-  judgeAnswer,
-  judgeTable,
-  watchedQueue,
-} from './push-fuzz.ts'
+import type { Conversation } from './push-conversations.ts'
+import { fuzzLimits } from './push-faults.ts'
+import { Judge, judgeAnswer, judgeTable } from './push-judge.ts'
+import type { HttpRequest } from './push-requests.ts'
+import { watchedQueue } from './watched-queue.ts'
 
 /** The far end of a connection, in this process. Only what the session uses of a WebSocket. */
 class FarEnd extends EventEmitter {

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { conversations, httpRequests } from '../../support/push-fuzz.ts'
+import { conversations } from '../../support/push-conversations.ts'
 import { converse, fuzzWorld, request } from '../../support/push-fuzz-world.ts'
+import { httpRequests } from '../../support/push-requests.ts'
 
 // A million of them, and through real sockets: npm run fuzz.
 const runs = process.env.SOAK ? 50_000 : 400
