@@ -2,16 +2,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { WebSocket } from 'ws'
-import { startPushServer } from '../../local/push-server.ts'
-import { systemClock } from '../../shared/core/clock.ts'
-import { systemRandom } from '../../shared/core/random.ts'
-import { createAuthenticator } from '../../shared/push/auth.ts'
 import { encodeBinary, type ServerFrame } from '../../shared/push/frames.ts'
 import { diskQueue } from '../../shared/queue/disk.ts'
-import { memoryState } from '../../shared/state/memory.ts'
 import { diskStorage } from '../../shared/storage/disk.ts'
 import type { Storage } from '../../shared/storage/storage.ts'
-import { CLICKS, clicks, rowsOf, rowsText } from '../support/push.ts'
+import { CLICKS, rowsOf, rowsText } from '../support/push.ts'
+import { startPushIn } from '../support/push-door.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const SESSIONS = 4
@@ -70,19 +66,10 @@ test('producers wait while the storage is slow: nothing piles up beyond the limi
   const lake = diskStorage(join(folder, 'lake'))
   const queue = await diskQueue(join(folder, 'queue'))
   const { promise: opened, resolve: open } = Promise.withResolvers<void>()
-  const server = await startPushServer({
+  const server = await startPushIn(folder, {
     storage: gated(lake, { opened }),
-    state: memoryState(),
     queue,
-    clock: systemClock,
-    random: systemRandom,
-    tables: [clicks],
-    authenticate: createAuthenticator({
-      tokens: [{ name: 't', token: 'secret', grants: [{ tables: ['*'], actions: ['write'] }], quota: {} }],
-    }),
-    port: 0,
-    flush: { fileAgeMs: 50 },
-    settings: { drainMs: 500, window: { bytes: WINDOW, records: 1e6 }, backlogBytes: BACKLOG },
+    settings: { window: { bytes: WINDOW, records: 1e6 }, backlogBytes: BACKLOG },
   })
   const producers = await Promise.all(Array.from({ length: SESSIONS }, (_, i) => flood(server.url, `s${i}`)))
   const durable = () => producers.reduce((sum, { told }) => sum + told.durable, 0)

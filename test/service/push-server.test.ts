@@ -1,17 +1,9 @@
-import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, expect, test } from '@jest/globals'
 import { WebSocket } from 'ws'
-import type { CommandContext } from '../../local/command.ts'
-import { pushDeadLetters } from '../../local/push/send-dead-letters.ts'
 import type { PushServer, PushServerOptions } from '../../local/push-server.ts'
 import { RejectedRecordsError, ZerobusSdk } from '../../sdk/index.ts'
-import { readSnapshot } from '../../shared/delta/snapshot.ts'
-import { deadLetters, readDeadLetter, writeDeadLetter } from '../../shared/push/dead-letters.ts'
 import { encodeBinary, serverFrames } from '../../shared/push/frames.ts'
 import { memoryState } from '../../shared/state/memory.ts'
-import type { Storage } from '../../shared/storage/storage.ts'
-import { everyCrashPoint } from '../support/crash.ts'
-import { faultyStorage } from '../support/faulty-storage.ts'
 import { CLICKS, rowsOf } from '../support/push.ts'
 import { startTestPush } from '../support/push-door.ts'
 
@@ -122,96 +114,6 @@ test('a session may create its table from its first records', async () => {
   ])
 })
 
-test('the HTTP door takes an array or NDJSON, and a repeated Idempotency-Key stores nothing twice', async () => {
-  const server = await startServer()
-  const post = (body: string, headers: Record<string, string> = {}) =>
-    fetch(`${server.url}/zerobus/v1/tables/${CLICKS}/insert`, {
-      method: 'POST',
-      body,
-      headers: { authorization: 'Bearer secret', ...headers },
-    })
-
-  expect(await (await post('[{"id":"a"}, {"id":"b","n":1}]')).json()).toEqual({})
-  expect((await post('{"id":"c"}\n{"id":"d"}\n', { 'idempotency-key': 'k' })).status).toBe(200)
-  expect((await post('{"id":"c"}\n{"id":"d"}\n', { 'idempotency-key': 'k' })).status).toBe(200)
-  expect((await post('{"id":"other"}', { 'idempotency-key': 'k' })).status).toBe(400)
-  expect(await (await post('[{"id":"e"},{"id":5}]')).json()).toMatchObject({ rejectedRanges: [[1, 2]] })
-  expect((await post('[{"id":"e"}', {})).status).toBe(400)
-  expect((await post('[]', { authorization: 'Bearer wrong' })).status).toBe(401)
-  await server.close()
-
-  expect((await rowsOf(server.lake)).map((row) => row.id).sort()).toEqual(['a', 'b', 'c', 'd', 'e'])
-})
-
-test.each<[string, Record<string, string>, string | Uint8Array, number, string]>([
-  ['gzip without its header', {}, gzipSync('{"id":"a"}'), 400, 'content-encoding: gzip'],
-  ['zstd without its header', {}, zstdCompressSync('{"id":"a"}'), 400, 'content-encoding: zstd'],
-  ['no gzip with its header', { 'content-encoding': 'gzip' }, '{"id":"a"}', 400, 'damaged or cut gzip'],
-  ['an encoding nobody knows', { 'content-encoding': 'br' }, 'x', 400, 'use gzip, zstd or none'],
-  ['UTF-16', {}, Buffer.from('\ufeff{"id":"a"}', 'utf16le'), 400, 'send UTF-8'],
-  ['a comma too many', {}, '[{"id":"a"},]', 400, 'neither a JSON array'],
-  ['an empty key', { 'idempotency-key': '' }, '{"id":"a"}', 400, 'has 0 characters'],
-  ['a key that is too long', { 'idempotency-key': 'x'.repeat(201) }, '{"id":"a"}', 400, 'has 201 characters'],
-  ['no token', { authorization: '' }, '{"id":"a"}', 401, 'no bearer token'],
-])('the HTTP door refuses %s, says what to change and stores nothing', async (_what, headers, body, status, words) => {
-  const server = await startServer()
-  const response = await fetch(`${server.url}/zerobus/v1/tables/${CLICKS}/insert`, {
-    method: 'POST',
-    body: typeof body === 'string' ? body : new Uint8Array(body),
-    headers: { authorization: 'Bearer secret', ...headers },
-  })
-  const { error } = (await response.json()) as { error: { message: string; retryable: boolean } }
-  await server.close()
-
-  expect(response.status).toBe(status)
-  expect(response.headers.get('www-authenticate')).toBe(status === 401 ? 'Bearer' : null)
-  expect(error.message).toContain(words)
-  expect(error.retryable).toBe(false)
-  expect((await readSnapshot(server.lake, 'main/events/clicks'))?.files.size ?? 0).toBe(0)
-})
-
-test('requests with one key at the same time are stored once, and another body under it is refused', async () => {
-  const server = await startServer()
-  const post = (body: string) =>
-    fetch(`${server.url}/zerobus/v1/tables/${CLICKS}/insert`, {
-      method: 'POST',
-      body,
-      headers: { authorization: 'Bearer secret', 'idempotency-key': 'k', 'content-encoding': 'Identity' },
-    })
-
-  const same = await Promise.all(Array.from({ length: 20 }, () => post('[{"id":"a"},{"id":5}]')))
-  const answers = await Promise.all(same.map((response) => response.json()))
-  const other = await post('[{"id":"b"}]')
-  await server.close()
-
-  expect(same.map(({ status }) => status)).toEqual(Array(20).fill(200))
-  for (const answer of answers) expect(answer).toEqual(answers[0])
-  expect(answers[0]).toMatchObject({ rejectedRanges: [[1, 2]] })
-  expect(other.status).toBe(400)
-  expect((await rowsOf(server.lake)).map((row) => row.id)).toEqual(['a'])
-})
-
-test('a repeated Idempotency-Key gets the answer of the first request, also once its records are in the table', async () => {
-  const committed = Promise.withResolvers<void>()
-  const server = await startServer({ events: { committed: () => committed.resolve() } })
-  const post = async () => {
-    const response = await fetch(`${server.url}/zerobus/v1/tables/${CLICKS}/insert`, {
-      method: 'POST',
-      body: '[{"id":"a"},{"id":5},{"id":"b"}]',
-      headers: { authorization: 'Bearer secret', 'idempotency-key': 'k' },
-    })
-    return response.json()
-  }
-
-  const first = await post()
-  const second = await post()
-  await committed.promise
-  const third = await post()
-
-  expect(first).toMatchObject({ rejectedRanges: [[1, 2]], rejected: [{ offset: 1, column: 'id', code: 'wrong_type' }] })
-  expect([second, third]).toEqual([first, first])
-})
-
 test('what was left out is told to a producer that comes back without having heard the ack', async () => {
   const state = memoryState()
   const committed = Promise.withResolvers<void>()
@@ -235,104 +137,6 @@ test('what was left out is told to a producer that comes back without having hea
   expect(again).toMatchObject(leftOut)
   expect(elsewhere).toMatchObject(leftOut)
   expect(heard).not.toHaveProperty('rejectedRanges')
-})
-
-const deadLetterReason = { code: 'push.table_changed', message: 'the column n is gone' }
-
-async function resendDeadLetters(server: PushServer, storage: Storage) {
-  const lines: string[] = []
-  const context = {
-    open: async () => ({ storage }),
-    output: { json: false, line: (text: string) => lines.push(text), error: (text: string) => lines.push(text) },
-    signal: new AbortController().signal,
-  } as unknown as CommandContext
-  const target = { url: server.url, token: 'secret', async [Symbol.asyncDispose]() {} }
-  return { exitCode: await pushDeadLetters(context, CLICKS, target), lines }
-}
-
-async function lettersIn(storage: Storage) {
-  const letters = await Array.fromAsync(deadLetters(CLICKS, storage))
-  return Promise.all(
-    letters.map(async (letter) => [
-      letter.path.split('/').at(-1),
-      Buffer.from(await readDeadLetter(letter, storage)).toString(),
-    ]),
-  )
-}
-
-test('dead letters are sent again once each, and what still does not fit becomes a letter of its own', async () => {
-  const server = await startServer()
-  const put = (name: string, rows: string) =>
-    writeDeadLetter(
-      { path: `_dead_letters/${CLICKS}/${name}`, reason: deadLetterReason },
-      Buffer.from(rows),
-      server.lake,
-    )
-  await put('a-0-2', '{"id":"a"}\n{"id":7}\n')
-  await put('b-0-1', '{"id":"b"}\n')
-
-  const { exitCode, lines } = await resendDeadLetters(server, server.lake)
-  const left = await lettersIn(server.lake)
-  const again = await resendDeadLetters(server, server.lake)
-  const leftAgain = await lettersIn(server.lake)
-  await server.close()
-
-  expect(exitCode).toBe(1)
-  expect(lines).toEqual([
-    `_dead_letters/${CLICKS}/a-0-2.ndjson, line 2: id wrong_type, got number, wanted string`,
-    `2 dead letters sent to ${CLICKS}, 1 with records that do not fit`,
-  ])
-  expect(left).toEqual([['a-0-2-rest', '{"id":7}\n']])
-  expect(again.exitCode).toBe(1)
-  expect(leftAgain).toEqual([['a-0-2-rest2', '{"id":7}\n']])
-  expect((await rowsOf(server.lake)).map((row) => row.id).sort()).toEqual(['a', 'b'])
-})
-
-test('a letter that is larger than what the door takes at once is sent in pieces', async () => {
-  const server = await startServer()
-  const rows = Array.from({ length: 60 }, (_, n) => `{"id":"${String(n).padStart(100_000, '0')}"}\n`)
-  rows[50] = '{"id":7}\n'
-  const path = `_dead_letters/${CLICKS}/a-0-60`
-  await writeDeadLetter({ path, reason: deadLetterReason }, Buffer.from(rows.join('')), server.lake)
-
-  const { lines } = await resendDeadLetters(server, server.lake)
-  const left = await lettersIn(server.lake)
-  await server.close()
-
-  expect(lines[0]).toBe(`${path}.ndjson, line 51: id wrong_type, got number, wanted string`)
-  expect(left).toEqual([['a-0-60-rest', '{"id":7}\n']])
-  expect((await rowsOf(server.lake)).map((row) => Number(row.id))).toEqual(
-    Array.from({ length: 60 }, (_, n) => n).filter((n) => n !== 50),
-  )
-})
-
-test('whichever await the sender of dead letters dies at, the next one leaves each record in the table or in a letter', async () => {
-  const points = await everyCrashPoint(async (crash) => {
-    const committed = Promise.withResolvers<void>()
-    const server = await startServer({ events: { committed: () => committed.resolve() } })
-    const path = `_dead_letters/${CLICKS}/a-0-2`
-    const rows = Buffer.from('{"id":"a"}\n{"id":7}\n')
-    await writeDeadLetter({ path, reason: deadLetterReason }, rows, server.lake)
-
-    await crash.life(() => resendDeadLetters(server, faultyStorage(server.lake, { crash })))
-    // The door has forgotten nothing by the time the records are in the table.
-    if ((await lettersIn(server.lake)).some(([name]) => name === 'a-0-2')) {
-      await fetch(`${server.url}/zerobus/v1/tables/${CLICKS}/insert`, {
-        method: 'POST',
-        body: '{"id":"other"}',
-        headers: { authorization: 'Bearer secret' },
-      })
-      await committed.promise
-      await resendDeadLetters(server, server.lake)
-    }
-    const left = await lettersIn(server.lake)
-    await server.close()
-
-    expect(left).toEqual([[expect.stringMatching(/^a-0-2-rest2?$/), '{"id":7}\n']])
-    expect((await rowsOf(server.lake)).map((row) => row.id).filter((id) => id !== 'other')).toEqual(['a'])
-  })
-
-  expect(points).toBeGreaterThan(6)
 })
 
 test('whatever a producer sends is answered by an error and a close, and honest ones go on', async () => {

@@ -20,11 +20,18 @@ export async function startTestPush(
 ): Promise<TestPushServer> {
   const { folder, remove } = await temporaryFolder()
   cleanups.push(remove)
+  const server = await startPushIn(folder, options)
+  cleanups.push(() => server.close())
+  return server
+}
+
+/** The same with its lake and queue in a folder that stays. */
+export async function startPushIn(folder: string, options: Partial<PushServerOptions> = {}): Promise<TestPushServer> {
   const lake = diskStorage(join(folder, 'lake'))
   const server = await startPushServer({
     storage: lake,
     state: memoryState(),
-    queue: await diskQueue(join(folder, 'queue')),
+    queue: options.queue ?? (await diskQueue(join(folder, 'queue'))),
     clock: systemClock,
     random: systemRandom,
     tables: [clicks],
@@ -34,7 +41,6 @@ export async function startTestPush(
     ...options,
     settings: { drainMs: 500, ...options.settings },
   })
-  cleanups.push(() => server.close())
   return { ...server, lake }
 }
 
