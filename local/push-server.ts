@@ -208,8 +208,8 @@ export async function startPushServer(options: PushServerOptions): Promise<PushS
       clearInterval(polls)
       const closed = new Promise((resolve) => server.close(resolve))
       for (const socket of sockets) socket.drain('the server is closing', settings.drainMs)
-      const deadline = clock.now() + settings.drainMs + 3000
-      while (sockets.size > 0 && clock.now() < deadline) await sleep(10)
+      const deadlineMs = performance.now() + settings.drainMs + 3000
+      while (sockets.size > 0 && performance.now() < deadlineMs) await sleep(10)
       server.closeAllConnections()
       await closed
       await engine.stop()

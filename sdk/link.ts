@@ -109,7 +109,7 @@ export class Link {
   async #stay(first: Connection) {
     let connection: Connection | undefined = first
     while (connection) {
-      const openedMs = Date.now()
+      const openedMs = performance.now()
       const error: ZerobusError = await connection.ended
       clearInterval(this.#heartbeat)
       this.#connection = undefined
@@ -118,7 +118,7 @@ export class Link {
       const drained = this.#draining
       if (!drained && (this.#options.recovery === false || !error.isRetryable)) return this.#fail(error)
       if (!drained) this.#events.trouble(error)
-      if (Date.now() - openedMs > MAX_BACKOFF_MS) this.#tries = 0
+      if (performance.now() - openedMs > MAX_BACKOFF_MS) this.#tries = 0
       connection = await this.#pause(error.retryAfterMs)
         .then(() => this.#reconnect(this.#options.recoveryTimeoutMs ?? Number.POSITIVE_INFINITY))
         .catch(() => undefined)
@@ -127,7 +127,7 @@ export class Link {
 
   /** Undefined when the link was ended meanwhile. */
   async #reconnect(timeoutMs: number): Promise<Connection | undefined> {
-    const deadlineMs = Date.now() + timeoutMs
+    const deadlineMs = performance.now() + timeoutMs
     for (let refused = 0; !this.#ended; ) {
       try {
         return await this.#connect()
@@ -138,7 +138,7 @@ export class Link {
         const helps = error.isRetryable || (refused === 1 && this.#target.refreshesToken)
         const pauseMs = Math.max(this.#backoffMs(), error.retryAfterMs ?? 0)
         if (this.#ended) return undefined
-        if (this.#options.recovery === false || !helps || Date.now() + pauseMs > deadlineMs) {
+        if (this.#options.recovery === false || !helps || performance.now() + pauseMs > deadlineMs) {
           this.#fail(error)
           throw error
         }
@@ -165,7 +165,7 @@ export class Link {
         this.#postFailed = true
       },
       onMessage: (message) => {
-        this.#lastHeardMs = Date.now()
+        this.#lastHeardMs = performance.now()
         this.#events.message(message)
       },
     })
@@ -181,7 +181,7 @@ export class Link {
     }
     this.#connection = connection
     this.#draining = false
-    this.#lastHeardMs = Date.now()
+    this.#lastHeardMs = performance.now()
     this.#heartbeat = setInterval(() => this.#beat(connection), Math.min(PING_MS, this.#silenceMs / 2))
     this.#events.ready(connection)
     return connection
@@ -203,7 +203,7 @@ export class Link {
   }
 
   #beat(connection: Connection) {
-    if (Date.now() - this.#lastHeardMs > this.#silenceMs) connection.close()
+    if (performance.now() - this.#lastHeardMs > this.#silenceMs) connection.close()
     else connection.send('{"type":"ping"}')
   }
 

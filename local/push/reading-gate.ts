@@ -1,5 +1,4 @@
 import type { WebSocket } from 'ws'
-import type { Clock } from '../../shared/core/clock.ts'
 
 /** How often a held connection looks whether it may go on; whoever knows calls `release` at once. */
 const HELD_MS = 10
@@ -7,17 +6,16 @@ const HELD_MS = 10
 /** Stops reading a socket while its producer is over its window or its quota, or the server is behind. */
 export class ReadingGate {
   readonly #socket: WebSocket
-  readonly #clock: Clock
   readonly #mustWait: () => boolean
   #closed = false
   #leftOpen = false
+  /** By a clock that nobody sets. */
   #heldUntilMs = 0
   #timer: NodeJS.Timeout | undefined
 
   /** `mustWait`: for another reason than time. */
-  constructor(socket: WebSocket, clock: Clock, mustWait: () => boolean) {
+  constructor(socket: WebSocket, mustWait: () => boolean) {
     this.#socket = socket
-    this.#clock = clock
     this.#mustWait = mustWait
   }
 
@@ -28,7 +26,7 @@ export class ReadingGate {
 
   /** Reads nothing for so long, and longer while it must wait. */
   hold(ms: number) {
-    this.#heldUntilMs = Math.max(this.#heldUntilMs, this.#clock.now() + ms)
+    this.#heldUntilMs = Math.max(this.#heldUntilMs, performance.now() + ms)
     if (this.#leftOpen || !this.#isHeld()) return
     this.#closed = true
     this.#socket.pause()
@@ -56,6 +54,6 @@ export class ReadingGate {
   }
 
   #isHeld(): boolean {
-    return this.#clock.now() < this.#heldUntilMs || this.#mustWait()
+    return performance.now() < this.#heldUntilMs || this.#mustWait()
   }
 }

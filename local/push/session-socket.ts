@@ -55,7 +55,7 @@ export class SessionSocket {
       progress: () => ({ durable: this.durable, committed: this.#session!.committed }),
       send: (ack) => this.#send(ack),
     })
-    this.#gate = new ReadingGate(socket, context.clock, () => this.#mustWait())
+    this.#gate = new ReadingGate(socket, () => this.#mustWait())
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
     socket.on('pong', () => {
       this.#alive = true

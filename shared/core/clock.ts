@@ -6,6 +6,13 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
+/**
+ * Whether `ms` have passed since a time that a clock gave. Clocks are set back now and then: since a time that is yet to come,
+ * they have, or what waits would wait for hours.
+ */
+export const hasPassed = (sinceMs: number, ms: number, nowMs: number): boolean =>
+  nowMs < sinceMs || nowMs - sinceMs >= ms
+
 /** The machine's own clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),

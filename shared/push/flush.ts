@@ -1,3 +1,4 @@
+import { hasPassed } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { AddFile } from '../delta/actions.ts'
 import type { Queue, ReceivedRecord } from '../queue/queue.ts'
@@ -88,7 +89,7 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
   const files = openFiles(ports, limits)
   /** Of sessions that write through: read once after each of their commits, not once a batch. */
   const committed = new Map<string, Promise<Intervals>>()
-  const tablesRefused = new Map<string, { error: IngestError; untilMs: number }>()
+  const tablesRefused = new Map<string, { error: IngestError; sinceMs: number }>()
   /** Closed, not yet handed over: another file failed in the same call. */
   const finished: FlushedFile[] = []
   const nameOf = (table: string, session: string) => `${table}#${session}`
@@ -132,7 +133,7 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
     const header = headerOf(record)
     const { group, body } = record
     const refused = tablesRefused.get(group)
-    if (refused && ports.clock.now() < refused.untilMs) throw refused.error
+    if (refused && !hasPassed(refused.sinceMs, REFUSED_MS, ports.clock.now())) throw refused.error
     const table = await ports.tables.open(group)
     if (!table) throw new IngestError('table.missing', `the table ${group} was dropped while it had events to store`)
     const schema = await ports.tables.schemaAt(table, header.schemaVersion)
@@ -226,7 +227,7 @@ export function createFlusher(ports: FlushPorts, limits: FlushLimits = defaultFl
       return finished.splice(0)
     },
 
-    refuse: (table, error) => void tablesRefused.set(table, { error, untilMs: ports.clock.now() + REFUSED_MS }),
+    refuse: (table, error) => void tablesRefused.set(table, { error, sinceMs: ports.clock.now() }),
 
     settle(file) {
       files.settle(file.path)

@@ -1,5 +1,5 @@
 import type { BatchOptions } from '../columnar/batch-writer.ts'
-import type { Clock } from '../core/clock.ts'
+import { type Clock, hasPassed } from '../core/clock.ts'
 import { invariant } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
 import { addFile } from '../delta/stats.ts'
@@ -185,7 +185,7 @@ export function openFiles(ports: OpenFilesPorts, limits: OpenFilesLimits) {
     /** No more rows go into the files that are older than this; they wait to be closed. */
     retireOlderThan(ageMs: number) {
       const now = ports.clock.now()
-      for (const file of [...open.values()]) if (now - file.openedMs >= ageMs) retire(file)
+      for (const file of [...open.values()]) if (hasPassed(file.openedMs, ageMs, now)) retire(file)
     },
 
     takeFull: (): OpenFile[] => full.splice(0),

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts'
+import { type Clock, hasPassed } from '../core/clock.ts'
 import type { Queue } from '../queue/queue.ts'
 
 export interface Window {
@@ -20,7 +20,7 @@ export function pressureOf(
   let bytes = 0
   let measuredMs = Number.NEGATIVE_INFINITY
   return async () => {
-    if (ports.clock.now() - measuredMs >= MAX_AGE_MS) {
+    if (hasPassed(measuredMs, MAX_AGE_MS, ports.clock.now())) {
       measuredMs = ports.clock.now()
       bytes = await ports.queue.depth().then(
         (depth) => depth.bytes,

@@ -52,6 +52,6 @@ export function createQuotas(clock: Clock): Quotas {
 
 /** What is left of a debt after it was paid off at the rate of the quota. */
 export function debtAt(use: { debtBytes: number; atMs: number }, principal: Principal, nowMs: number): number {
-  const paid = ((nowMs - use.atMs) / 1000) * (principal.quota.bytesPerSecond ?? Number.POSITIVE_INFINITY)
+  const paid = (Math.max(0, nowMs - use.atMs) / 1000) * (principal.quota.bytesPerSecond ?? Number.POSITIVE_INFINITY)
   return Math.max(0, use.debtBytes - (Number.isNaN(paid) ? 0 : paid))
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts'
+import { type Clock, hasPassed } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
 import { commit, createTable } from '../delta/commit.ts'
@@ -140,7 +140,7 @@ export function createPushTables(declared: readonly DeclaredTable[], ports: Tabl
   return {
     open(name) {
       const cached = known.get(name)
-      if (cached && ports.clock.now() - cached.atMs < maxAgeMs) return Promise.resolve(cached.table)
+      if (cached && !hasPassed(cached.atMs, maxAgeMs, ports.clock.now())) return Promise.resolve(cached.table)
       // Sessions that ask at the same time share one read of the log.
       const running = opening.get(name) ?? read(name).finally(() => opening.delete(name))
       opening.set(name, running)

@@ -26,6 +26,7 @@ export function deliveries<T extends Delivery>(clock: Clock): Deliveries<T> {
   const waiting = new Map<string, Map<string, T>>()
   const out = new Map<string, { item: T; backAtMs: number }>()
   let earliestBackAtMs = Infinity
+  let lastMs = Number.NEGATIVE_INFINITY
   let records = 0
   let bytes = 0
 
@@ -36,6 +37,18 @@ export function deliveries<T extends Delivery>(clock: Clock): Deliveries<T> {
       waiting.set(item.group, group)
     }
     group.set(item.receipt, item)
+  }
+
+  /** A clock that was set back keeps nothing out for as much longer. */
+  function timeNow(): number {
+    const now = clock.now()
+    const backMs = lastMs - now
+    lastMs = now
+    if (backMs > 0) {
+      earliestBackAtMs -= backMs
+      for (const taken of out.values()) taken.backAtMs -= backMs
+    }
+    return now
   }
 
   function takeBack(now: number): void {
@@ -61,13 +74,13 @@ export function deliveries<T extends Delivery>(clock: Clock): Deliveries<T> {
     addTaken(item, visibilityMs) {
       records++
       bytes += item.bodyBytes
-      const backAtMs = clock.now() + visibilityMs
+      const backAtMs = timeNow() + visibilityMs
       out.set(item.receipt, { item, backAtMs })
       earliestBackAtMs = Math.min(earliestBackAtMs, backAtMs)
     },
 
     take({ maxBytes, maxRecords, visibilityMs }) {
-      const now = clock.now()
+      const now = timeNow()
       takeBack(now)
       const taken: T[] = []
       let takenBytes = 0
