@@ -57,11 +57,12 @@ export function createInserts(ports: InsertPorts): (request: InsertRequest) => P
     if (key === '' || key.length > 200)
       throw new IngestError('push.frame_invalid', `the Idempotency-Key has ${key.length} characters, wanted 1 to 200`)
     const digest = createHash('sha256').update(body).digest('base64url')
-    const id = `http-${createHash('sha256').update(`${principal.subject}\n${key}`).digest('base64url')}`
-    const session = await sessionOfKey(table, { id, subject: principal.subject, digest, ttlMs: KEY_TTL_MS }, ports)
+    const keyOfSubject = createHash('sha256').update(`${principal.subject}\n${key}`).digest('base64url')
+    const request = { key: keyOfSubject, digest, ttlMs: KEY_TTL_MS }
+    const { id, committed } = await sessionOfKey(table, request, ports)
     const kept = await keptRejections(id, 0, Number.MAX_SAFE_INTEGER, ports)
     // What was told before holds, whatever the columns are by now.
-    return { id, next: 0, committed: session.committed, ...(kept && { schemaVersion: kept.schemaVersion }) }
+    return { id, next: 0, committed, ...(kept && { schemaVersion: kept.schemaVersion }) }
   }
 
   return async (request) => {

@@ -17,8 +17,13 @@ export const pushPartition = (table: string): string => `push/${table}`
 const sessionEntry = z.object({
   subject: z.string(),
   durable: z.int().min(0),
-  /** Sessions made from an Idempotency-Key: the digest of the body they stand for. */
-  digest: z.string().optional(),
+})
+
+/** What an Idempotency-Key stands for. */
+const keyEntry = z.object({
+  /** Of the body. */
+  digest: z.string(),
+  session: z.string(),
 })
 
 export interface StoredSession {
@@ -36,7 +41,7 @@ export interface SessionPorts {
 /** Begins a session: nothing of it is durable yet. */
 export async function beginSession(table: string, subject: string, ports: SessionPorts): Promise<StoredSession> {
   for (;;) {
-    const id = randomBytes(18).toString('base64url')
+    const id = newSession()
     const written = await ports.state.write([
       { ...sessionKey(table, id), value: { subject, durable: 0 }, expect: 'absent', ...lifetime(ports.clock) },
     ])
@@ -79,27 +84,34 @@ export async function noteDurable(table: string, session: string, durable: numbe
 }
 
 /**
- * The session that an Idempotency-Key stands for: its records are 0 to count-1, whoever sends them how often.
+ * The session that an Idempotency-Key stands for: its records are 0 to count-1, whoever sends them how often. A key that is
+ * used again after `ttlMs` stands for another one: what is known to be committed of a session outlives its key.
  *
  * @throws IngestError `push.frame_invalid` (fix) when the key was used for another body
  */
 export async function sessionOfKey(
   table: string,
-  request: { id: string; subject: string; digest: string; ttlMs: number },
+  request: { key: string; digest: string; ttlMs: number },
   ports: SessionPorts,
-): Promise<StoredSession> {
-  const key = sessionKey(table, request.id)
-  const value = { subject: request.subject, durable: 0, digest: request.digest }
-  const expiresAtMs = ports.clock.now() + request.ttlMs
-  if (await ports.state.write([{ ...key, value, expect: 'absent', expiresAtMs }]))
-    return { id: request.id, durable: 0, committed: 0 }
-  const stored = sessionEntry.safeParse((await ports.state.read(key))?.value)
-  if (stored.data && stored.data.digest !== request.digest)
-    throw new IngestError(
-      'push.frame_invalid',
-      'the Idempotency-Key was used for another body; use one key per request',
-    )
-  return resumeSession(table, request.id, request.subject, ports)
+): Promise<Pick<StoredSession, 'id' | 'committed'>> {
+  const key = { partition: pushPartition(table), sort: `key/${request.key}` }
+  for (;;) {
+    const session = newSession()
+    const value = { digest: request.digest, session }
+    const expiresAtMs = ports.clock.now() + request.ttlMs
+    if (await ports.state.write([{ ...key, value, expect: 'absent', expiresAtMs }]))
+      return { id: session, committed: 0 }
+    const entry = await ports.state.read(key)
+    // Forgotten between the two.
+    if (!entry) continue
+    const known = keyEntry.parse(entry.value)
+    if (known.digest !== request.digest)
+      throw new IngestError(
+        'push.frame_invalid',
+        'the Idempotency-Key was used for another body; use one key per request',
+      )
+    return { id: known.session, committed: prefixEnd(await committedRanges(table, known.session, ports.state)) }
+  }
 }
 
 /** What of a session is in the table. */
@@ -135,6 +147,8 @@ function storedIntervals(value: Json): Intervals {
   if (parsed.success) return parsed.data
   throw new IngestError('state.invalid', 'the committed ranges of a session are not of a form this version knows')
 }
+
+const newSession = () => randomBytes(18).toString('base64url')
 
 const sessionKey = (table: string, id: string) => ({ partition: pushPartition(table), sort: `session/${id}` })
 const committedKey = (table: string, id: string) => ({ partition: pushPartition(table), sort: `committed/${id}` })
