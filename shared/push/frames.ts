@@ -7,6 +7,8 @@ export const PROTOCOL_VERSION = 1
 /** Records of one ingest frame at most. */
 const MAX_COUNT = 1_000_000
 const MAX_HEADER_BYTES = 4096
+/** Characters of what is wrong with a frame: unknown keys are named, and may be as many as fit in it. */
+const MAX_DETAIL = 200
 
 const offset = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
 const sessionId = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/, 'a session id the server gave')
@@ -204,9 +206,15 @@ function parseFrame(text: string): ClientFrame {
     throw invalid('the frame is not JSON')
   }
   const parsed = clientFrame.safeParse(json)
-  if (parsed.success) return parsed.data
-  const issue = parsed.error.issues[0]!
-  throw invalid(`${issue.path.join('.') || 'frame'}: ${issue.message}`)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!
+    throw invalid(`${issue.path.join('.') || 'frame'}: ${issue.message.slice(0, MAX_DETAIL)}`)
+  }
+  const frame = parsed.data
+  // Beyond it two offsets are one number, and no frame and no entry of the state store could say how far the session is.
+  if (frame.type === 'ingest' && frame.offset + frame.count > Number.MAX_SAFE_INTEGER)
+    throw invalid(`offset: a session ends at record ${Number.MAX_SAFE_INTEGER}; begin another one`)
+  return frame
 }
 
 function fromBase64(text: string): Uint8Array {

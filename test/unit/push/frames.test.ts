@@ -51,6 +51,7 @@ test.each([
   ['unknown key', '{"type":"close","now":true}'],
   ['negative offset', '{"type":"ingest","offset":-1,"count":1,"encoding":"none","rows":"{}"}'],
   ['offset past 2^53', '{"type":"ingest","offset":9007199254740993,"count":1,"encoding":"none","rows":"{}"}'],
+  ['records past 2^53', '{"type":"ingest","offset":9007199254740990,"count":2,"encoding":"none","rows":"{}"}'],
   ['no records', '{"type":"ingest","offset":0,"count":0,"encoding":"none","rows":""}'],
   ['huge count', '{"type":"ingest","offset":0,"count":1e15,"encoding":"none","rows":"{}"}'],
   ['rows missing', '{"type":"ingest","offset":0,"count":1,"encoding":"none"}'],
