@@ -165,12 +165,14 @@ export interface ProducerResult {
   sends: { frame: number; sentMs: number }[]
 }
 
+/** As `lakeflow start` runs it. */
+const asStarted = ['--max-semi-space-size=8']
+const profiling = process.env.BENCH_PROFILE ? ['--cpu-prof', `--cpu-prof-dir=${process.env.BENCH_PROFILE}`] : []
+
 function child(config: PushBench): ChildProcess {
   return fork(join(import.meta.dirname, 'push/process.ts'), [JSON.stringify(config)], {
     serialization: 'advanced',
-    ...(process.env.BENCH_PROFILE && config.role === 'server'
-      ? { execArgv: ['--cpu-prof', `--cpu-prof-dir=${process.env.BENCH_PROFILE}`] }
-      : {}),
+    execArgv: config.role === 'server' ? [...asStarted, ...profiling] : [],
   })
 }
 

@@ -6,11 +6,19 @@ import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 
 const main = new URL('./main.ts', import.meta.url)
+const args = process.argv.slice(2)
+// V8 takes it only when a process begins (decision 0025).
+const flags = args.includes('start') ? ['--max-semi-space-size=8'] : []
+const command = [...flags, fileURLToPath(main), ...args]
+const knowsTypeScript = Number(process.versions.node.split('.')[0]) >= 24
+const mayBeReplaced = process.execve && process.platform !== 'win32' && !process.channel
 
-if (Number(process.versions.node.split('.')[0]) >= 24) await import(main.href)
+if (knowsTypeScript && flags.length > 0 && mayBeReplaced)
+  process.execve(process.execPath, [process.execPath, ...process.execArgv, ...command])
+else if (knowsTypeScript) await import(main.href)
 else {
   const pinned = createRequire(import.meta.url).resolve('node/bin/node')
-  const child = spawn(pinned, [fileURLToPath(main), ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(pinned, command, { stdio: 'inherit' })
   // A terminal sends Ctrl-C to both; what is sent to this process alone is passed on. The child decides when it ends.
   process.on('SIGINT', () => {})
   process.on('SIGTERM', () => child.kill('SIGTERM'))
