@@ -11,7 +11,7 @@ export const MAPPING_MODE = 'delta.columnMapping.mode'
 
 /** @throws IngestError `table.unsupported_feature` (fix) for a mode not known */
 export function mappingMode(metadata: Metadata): MappingMode {
-  const mode = metadata.configuration?.[MAPPING_MODE] ?? 'none'
+  const mode = metadata.configuration[MAPPING_MODE] ?? 'none'
   if (mode === 'none' || mode === 'name' || mode === 'id') return mode
   throw new IngestError('table.unsupported_feature', `the column mapping mode "${mode}" is not supported`)
 }
@@ -30,6 +30,13 @@ export function logicalSchema(metadata: Metadata, table: string): Schema {
   }
   if (metadata.schemaString == null) return { fields: [] }
   const schema = parseDeltaSchema(metadata.schemaString)
+  const stray = metadata.partitionColumns.find((column) => !schema.fields.some(({ name }) => name === column))
+  if (stray !== undefined) {
+    throw new IngestError(
+      'table.corrupt',
+      `the table ${table} is partitioned by ${stray}, and its schema has no column of that name; correct the metadata`,
+    )
+  }
   if (mappingMode(metadata) === 'none') return { fields: schema.fields.map(unmapped) }
   for (const field of schema.fields) checkMapped(field, table)
   return schema

@@ -11,11 +11,16 @@ const readable: ReadonlySet<string> = new Set([
   'typeWidening',
   'typeWidening-preview',
   'vacuumProtocolCheck',
+  'variantType',
+  'variantType-preview',
 ])
+
+/** Reader features of which nothing can be written here. */
+const readOnly: ReadonlySet<string> = new Set(['variantType', 'variantType-preview'])
 
 /** Writer features whose demands on a writer are met here, or do not arise unless the table uses them (`inUse`). */
 const writable: ReadonlySet<string> = new Set([
-  ...readable,
+  ...[...readable].filter((feature) => !readOnly.has(feature)),
   'appendOnly',
   'invariants',
   'checkConstraints',

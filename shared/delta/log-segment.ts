@@ -36,16 +36,22 @@ export async function listLog(storage: Storage, root: string, from = 0): Promise
 
 /**
  * The files of a version, or of the newest one. `_last_checkpoint` only says where to begin listing: what is listed
- * decides. Undefined when the table has no log.
+ * decides, without the log checkpoints that have a file in `damaged`. Undefined when the table has no log.
  * @throws IngestError `table.missing` (fix) for a version that is not there, `table.corrupt` (fix) for a gap
  */
-export async function findSegment(storage: Storage, root: string, version?: number): Promise<LogSegment | undefined> {
+export async function findSegment(
+  storage: Storage,
+  root: string,
+  version?: number,
+  damaged: ReadonlySet<string> = new Set(),
+): Promise<LogSegment | undefined> {
+  const sound = async (from?: number) => (await listLog(storage, root, from)).filter(({ path }) => !damaged.has(path))
   const hint = await checkpointHint(storage, root)
   if (hint !== undefined && (version === undefined || hint <= version)) {
-    const segment = segmentOf(await listLog(storage, root, hint), root, version, false)
+    const segment = segmentOf(await sound(hint), root, version, false)
     if (segment) return segment
   }
-  return segmentOf(await listLog(storage, root), root, version, true)
+  return segmentOf(await sound(), root, version, true)
 }
 
 /** With `all` the entries are the whole log, and what cannot be put together is an error. */

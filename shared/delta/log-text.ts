@@ -28,7 +28,23 @@ export function decodeActions(bytes: Uint8Array, path: string): Action[] {
     if (typeof action !== 'object' || action === null || Array.isArray(action)) {
       throw new IngestError('table.corrupt', `line ${index + 1} of ${path} is not an action; restore the file`)
     }
-    actions.push(action as Action)
+    // Some writers spell out every field that is absent.
+    actions.push((/:\s*null\b/.test(line) ? withoutNulls(action) : action) as Action)
   }
   return actions
+}
+
+/** Fields that may hold null inside: a map's values. Elsewhere null is the same as absent. */
+const maps: ReadonlySet<string> = new Set(['partitionValues', 'tags', 'options', 'configuration'])
+
+/** An action without the fields that are null, and with 64-bit integers as numbers. */
+export function withoutNulls(value: unknown, inMap = false): unknown {
+  if (typeof value === 'bigint') return Number(value)
+  if (Array.isArray(value)) return value.map((item) => withoutNulls(item))
+  if (typeof value !== 'object' || value === null || value instanceof Date) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, inner]) => inMap || inner != null)
+      .map(([name, inner]) => [name, withoutNulls(inner ?? null, maps.has(name))]),
+  )
 }

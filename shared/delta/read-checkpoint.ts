@@ -1,11 +1,12 @@
-import { gunzipSync, zstdDecompressSync } from 'node:zlib'
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { parquetReadObjects } from 'hyparquet'
 import { IngestError } from '../core/errors.ts'
 import type { Storage } from '../storage/storage.ts'
 import type { Action } from './actions.ts'
 import { canonicalPath, locate } from './file-path.ts'
 import { logFolder } from './log-files.ts'
-import { decodeActions } from './log-text.ts'
+import { decodeActions, withoutNulls } from './log-text.ts'
+import { unpackHadoopLz4, unpackLz4 } from './lz4.ts'
 import { parsedStatsText } from './parsed-stats.ts'
 
 /** The files of one complete log checkpoint: one, or every part of a multi-part one. */
@@ -55,7 +56,10 @@ async function readFile(storage: Storage, path: string): Promise<Action[] | unde
 }
 
 /** Decompression beyond what hyparquet brings. */
-export const parquetCompressors = {
+const parquetCompressors = {
+  BROTLI: (input: Uint8Array) => brotliDecompressSync(input),
+  LZ4: unpackHadoopLz4,
+  LZ4_RAW: unpackLz4,
   ZSTD: (input: Uint8Array) => zstdDecompressSync(input),
   GZIP: (input: Uint8Array) => gunzipSync(input),
 }
@@ -76,7 +80,7 @@ async function readParquetActions(bytes: Uint8Array, path: string): Promise<Acti
   return rows.flatMap((row) => {
     const kind = Object.keys(row).find((name) => row[name] != null)
     if (!kind) return []
-    const action = plain(row[kind]) as Record<string, unknown>
+    const action = withoutNulls(row[kind]) as Record<string, unknown>
     if (kind === 'add') {
       if (action.stats === undefined && action.stats_parsed) {
         const stats = parsedStatsText((row.add as Record<string, unknown>).stats_parsed)
@@ -87,18 +91,4 @@ async function readParquetActions(bytes: Uint8Array, path: string): Promise<Acti
     }
     return [{ [kind]: action } as unknown as Action]
   })
-}
-
-/** Fields that may hold null inside: a map's values. Elsewhere null is the same as absent. */
-const maps: ReadonlySet<string> = new Set(['partitionValues', 'tags', 'options', 'configuration'])
-
-function plain(value: unknown, inMap = false): unknown {
-  if (typeof value === 'bigint') return Number(value)
-  if (Array.isArray(value)) return value.map((item) => plain(item))
-  if (typeof value !== 'object' || value === null || value instanceof Date) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, inner]) => inMap || inner != null)
-      .map(([name, inner]) => [name, plain(inner ?? null, maps.has(name))]),
-  )
 }

@@ -40,24 +40,45 @@ export async function readSnapshot(
     const tail = await readTail(storage, after)
     if (tail) return tail
   }
-  for (let read = 1; ; read++) {
-    const segment = await findSegment(storage, root, version)
+  const damaged = new Map<string, unknown>()
+  for (let read = 1; ; ) {
+    const segment = await findSegment(storage, root, version, new Set(damaged.keys())).catch((error) => {
+      // What is left does not make up the version: the damage is what to tell.
+      throw [...damaged.values()][0] ?? error
+    })
     if (!segment) return undefined
-    const snapshot = await replay(storage, root, segment)
+    const found = await startOf(storage, root, segment)
+    if (found.kind === 'damaged') {
+      damaged.set(segment.checkpoint!.paths[0]!, found.error)
+      continue
+    }
+    const snapshot = found.kind === 'state' ? await replay(storage, found.state, segment) : undefined
     if (snapshot) return snapshot
-    if (read === MAX_READS) {
+    if (read++ === MAX_READS) {
       throw new IngestError('table.corrupt', `files of the log of the table ${root} vanish while it is read; try again`)
     }
   }
 }
 
-async function replay(storage: Storage, root: string, segment: LogSegment): Promise<TableSnapshot | undefined> {
+type Start = { kind: 'state'; state: TableState } | { kind: 'vanished' } | { kind: 'damaged'; error: unknown }
+
+/** The state of a segment's log checkpoint: empty without one. */
+async function startOf(storage: Storage, root: string, { checkpoint }: LogSegment): Promise<Start> {
   const state = new TableState(root)
-  if (segment.checkpoint) {
-    const actions = await readCheckpoint(storage, root, segment.checkpoint)
-    if (!actions) return undefined
+  if (!checkpoint) return { kind: 'state', state }
+  try {
+    const actions = await readCheckpoint(storage, root, checkpoint)
+    if (!actions) return { kind: 'vanished' }
     state.apply(actions)
+    return { kind: 'state', state }
+  } catch (error) {
+    // An older checkpoint, or the commits themselves, may tell the same.
+    if (error instanceof IngestError && error.code === 'table.corrupt') return { kind: 'damaged', error }
+    throw error
   }
+}
+
+async function replay(storage: Storage, state: TableState, segment: LogSegment): Promise<TableSnapshot | undefined> {
   let info: CommitInfo | undefined
   for (const { path } of segment.commits) {
     const bytes = await storage.get(path)
@@ -68,7 +89,7 @@ async function replay(storage: Storage, root: string, segment: LogSegment): Prom
   }
   const configuration = state.metadata?.configuration
   if (segment.commits.length === 0 && hasInCommitTimestamps(configuration)) {
-    info = commitInfoOf((await readCommit(storage, root, segment.version)) ?? [])
+    info = commitInfoOf((await readCommit(storage, state.root, segment.version)) ?? [])
   }
   return state.snapshot(segment.version, commitTimestamp(configuration, info, segment.modifiedAtMs))
 }

@@ -39,7 +39,7 @@ export class TableState {
     }
     for (const action of actions) {
       if ('add' in action) this.#add(action.add)
-      else if ('metaData' in action) this.#metadata = action.metaData
+      else if ('metaData' in action) this.#metadata = complete(action.metaData)
       else if ('protocol' in action) this.#protocol = action.protocol
       else if ('txn' in action) this.#txns.set(action.txn.appId, action.txn)
       else if ('domainMetadata' in action) this.#domain(action.domainMetadata)
@@ -90,6 +90,17 @@ export class TableState {
   #domain(domain: DomainMetadata) {
     if (domain.removed) this.#domains.delete(domain.domain)
     else this.#domains.set(domain.domain, domain)
+  }
+}
+
+/** Metadata as a writer may leave it that spells out only what is not the default. */
+function complete(found: Metadata): Metadata {
+  if (found.format && found.partitionColumns && found.configuration) return found
+  return {
+    ...found,
+    format: found.format ?? { provider: 'parquet', options: {} },
+    partitionColumns: found.partitionColumns ?? [],
+    configuration: found.configuration ?? {},
   }
 }
 

@@ -95,5 +95,21 @@ function translate(cause: unknown): never {
       { cause },
     )
   }
+  if (/^Invalid Error: BYTE_STREAM_SPLIT encoding is only supported/.test(text)) {
+    throw new IngestError(
+      'table.unsupported_feature',
+      'a data file has BYTE_STREAM_SPLIT in a column that is not of floats, which is not supported; write it again with another encoding',
+      { cause },
+    )
+  }
+  // The text also has the value, which is no business of a message.
+  const narrow = /^Conversion Error: .* when casting from source column ([^\n]+)/s.exec(text)?.[1]
+  if (narrow !== undefined) {
+    throw new IngestError(
+      'table.corrupt',
+      `a data file has a value in its column ${narrow} that the table's type cannot hold; write the file again, or widen the column`,
+      { cause },
+    )
+  }
   throw new IngestError('bug.invariant', `the merge engine refused a statement: ${text.split('\n')[0]}`, { cause })
 }

@@ -12,8 +12,8 @@ export interface ParquetNode {
   children: readonly ParquetNode[]
   /** The engine's type of a leaf, empty otherwise. Files whose types differ cannot be read by one scan. */
   type: string
-  /** Bytes without a note that they are text, as some writers leave out for strings. */
-  isBlob: boolean
+  /** The engine takes it, or what is inside of it, for variants, because the file marks them. */
+  isVariant?: boolean
 }
 
 interface SchemaRow extends Record<string, unknown> {
@@ -44,6 +44,22 @@ export async function parquetColumns(
   return new Map([...byFile].map(([path, file]) => [path, columnsOf(file)]))
 }
 
+/** The columns of a file with those marked that the engine shows as variants. Asked only where a table has variants. */
+export async function markVariants(
+  session: Session,
+  path: string,
+  nodes: readonly ParquetNode[],
+): Promise<readonly ParquetNode[]> {
+  const shown = await session.rows(`describe select * from read_parquet(${literal(path)}, hive_partitioning = false)`)
+  const marked = new Set(
+    shown
+      .filter((row) => /\bVARIANT\b/.test(String(row.column_type).replace(/"[^"]*"/g, '')))
+      .map((row) => row.column_name),
+  )
+  const mark = (node: ParquetNode): ParquetNode => ({ ...node, isVariant: true, children: node.children.map(mark) })
+  return nodes.map((node) => (marked.has(node.name) ? mark(node) : node))
+}
+
 /**
  * The column of a file that holds a table's field: by id where the table maps columns by id, else by physical name,
  * and ignoring case when no name is the same.
@@ -70,11 +86,10 @@ function columnsOf(rows: readonly SchemaRow[]): readonly ParquetNode[] {
       shape,
       children: shape === 'map' ? children[0]!.children : shape === 'list' ? [elementOf(children[0]!)] : children,
       type: (shape === 'leaf' && row.duckdb_type) || '',
-      isBlob: shape === 'leaf' && row.duckdb_type === 'BLOB',
     }
     // A repeated column outside of a list or map is a list of its own.
     const isOwnList = row.repetition_type === 'REPEATED' && inside && !isList(inside) && !isMap(inside)
-    return isOwnList ? { ...node, shape: 'list', children: [elementOf(node)], type: '', isBlob: false } : node
+    return isOwnList ? { ...node, shape: 'list', children: [elementOf(node)], type: '' } : node
   }
   return read(undefined).children
 }

@@ -4,15 +4,17 @@ import { join } from 'node:path'
 import { IngestError } from '../core/errors.ts'
 import type { AddFile } from '../delta/actions.ts'
 import { mappingMode, physicalName } from '../delta/column-mapping.ts'
+import { hasFeature } from '../delta/features.ts'
 import { type ScanFile, scanFile } from '../delta/scan.ts'
 import type { TableSnapshot } from '../delta/table.ts'
+import { foldName } from '../schema/names.ts'
 import type { Field } from '../schema/types.ts'
 import type { Storage } from '../storage/storage.ts'
 import { columnSql, type Naming, nullSql, outputName } from './convert-column.ts'
 import type { Session } from './engine.ts'
 import { checkCalendar } from './legacy-calendar.ts'
 import { localFile } from './local-files.ts'
-import { findColumn, type ParquetNode, parquetColumns } from './parquet-tree.ts'
+import { findColumn, markVariants, type ParquetNode, parquetColumns } from './parquet-tree.ts'
 import { literal, quoted, sqlType } from './sql.ts'
 
 export interface ReadTableOptions {
@@ -32,7 +34,7 @@ interface OpenFile extends ScanFile {
   nodes: readonly ParquetNode[]
 }
 
-const PATH = '__path'
+const ROW_NUMBERS = 'file_row_number = true'
 /** Up to this many deleted rows are part of the statement's text; more go through a file. */
 const INLINE_ROWS = 1000
 
@@ -70,8 +72,10 @@ export async function readTableSql(
   await checkCalendar(session, table, files, fields)
   // Files of one shape are read by one scan.
   const groups = new Map<string, OpenFile[]>()
+  const variants = ['variantType', 'variantType-preview'].some((name) => hasFeature(table.protocol, name))
   for (const file of files) {
     file.nodes = nodes.get(file.path) ?? []
+    if (variants) file.nodes = await markVariants(session, file.path, file.nodes)
     const shape = JSON.stringify([file.nodes, file.deletedRows.length > 0])
     const group = groups.get(shape)
     if (group) group.push(file)
@@ -89,8 +93,10 @@ async function groupSql(
   fields: readonly Field[],
   options: ReadTableOptions,
 ): Promise<string> {
-  const naming = namingOf(table, options)
+  const naming = { ...namingOf(table, options), file: files[0]!.add.path }
   const name = (field: Field) => quoted(outputName(field, naming))
+  const pathName = pathColumn(files[0]!)
+  const path = quoted(pathName)
   const partitions = fields.filter(({ name }) => table.metadata.partitionColumns.includes(name))
   const [nodes, deletes] = [files[0]!.nodes, files[0]!.deletedRows.length > 0]
   const outputs = fields.map((field) => {
@@ -103,24 +109,37 @@ async function groupSql(
   const needsPath = deletes || partitions.length > 0 || options.positions
   const settings = [
     'hive_partitioning = false',
-    ...(needsPath ? [`filename = '${PATH}'`] : []),
-    ...(deletes || options.positions ? ['file_row_number = true'] : []),
+    ...(needsPath ? [`filename = ${literal(pathName)}`] : []),
+    ...(deletes || options.positions ? [ROW_NUMBERS] : []),
   ]
+  if (settings.at(-1) === ROW_NUMBERS && nodes.some((node) => foldName(node.name) === 'file_row_number')) {
+    throw new IngestError(
+      'table.unsupported_feature',
+      `rows of the data file ${naming.file} were deleted, and it has a column file_row_number, a name that stands for the place of a row here; rename the column and write the file again`,
+    )
+  }
   const list = files.map(({ path }) => literal(path)).join(', ')
   let from = `read_parquet([${list}], ${settings.join(', ')}) as f`
   if (partitions.length > 0 || options.positions) {
-    const lookup = ['"__file"', quoted(PATH), ...partitions.map(name)]
+    const lookup = ['"__file"', path, ...partitions.map(name)]
     const rows = files.map((file) => {
       const values = partitions.map((field) => partitionSql(field, file.add.partitionValues[physicalName(field)]))
       return `(${[literal(file.key), literal(file.path), ...values].join(', ')})`
     })
-    from += ` join (values ${rows.join(', ')}) as p(${lookup.join(', ')}) on f.${quoted(PATH)} = p.${quoted(PATH)}`
+    from += ` join (values ${rows.join(', ')}) as p(${lookup.join(', ')}) on f.${path} = p.${path}`
   }
   if (deletes) {
     const deleted = await deletedSql(session, files)
-    from += ` anti join ${deleted} as d(path, row) on f.${quoted(PATH)} = d.path and f.file_row_number = d.row`
+    from += ` anti join ${deleted} as d(path, row) on f.${path} = d.path and f.file_row_number = d.row`
   }
   return `select ${outputs.join(', ')} from ${from}`
+}
+
+/** A name for the column of a row's file that no column of the file has. */
+function pathColumn({ nodes }: OpenFile): string {
+  let name = '__path'
+  while (nodes.some((node) => foldName(node.name) === name)) name += '_'
+  return name
 }
 
 /** A partition value from its text; empty text is null for every type (Delta protocol, "Partition Value Serialization"). */

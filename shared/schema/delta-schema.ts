@@ -38,7 +38,7 @@ export function deltaSchemaText(schema: Schema): string {
 function parseType(json: unknown, where: string): LogicalType {
   if (typeof json === 'string') {
     const type = primitiveType(json)
-    if (type && type.kind !== 'variant') return type
+    if (type) return type
     throw new IngestError('table.unsupported_feature', `${where} has the type "${json}", which is not supported`)
   }
   if (!isObject(json)) throw corrupt(where, 'a type', json)

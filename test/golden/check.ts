@@ -4,10 +4,13 @@ import { IngestError } from '../../shared/core/errors.ts'
 import { fileRows } from '../../shared/delta/skipping.ts'
 import { readSnapshot } from '../../shared/delta/snapshot.ts'
 import type { TableSnapshot } from '../../shared/delta/table.ts'
+import { columnSql } from '../../shared/load/convert-column.ts'
 import type { Engine, Session } from '../../shared/load/engine.ts'
+import { findColumn, markVariants, parquetColumns } from '../../shared/load/parquet-tree.ts'
 import { readTableSql } from '../../shared/load/read-table.ts'
 import { literal, quoted, sqlType } from '../../shared/load/sql.ts'
 import { foldName } from '../../shared/schema/names.ts'
+import { typeText } from '../../shared/schema/type-text.ts'
 import { diskStorage } from '../../shared/storage/disk.ts'
 
 export interface Outcome {
@@ -84,13 +87,26 @@ async function difference(session: Session, table: TableSnapshot, rows: string, 
   }
   const ours = `select ${wanted.map(({ name }) => quoted(name)).join(', ')} from (${rows})`
   // Other writers' times may be in milliseconds, nanoseconds or without their zone.
-  const expected = `select ${wanted.map(({ name, type }) => (/^timestamp/.test(type.kind) ? `${quoted(name)}::${sqlType(type)}` : quoted(name))).join(', ')} from ${parquet}`
+  const expected = `select ${wanted.map(({ name, type }) => (/^timestamp/.test(type.kind) ? `${quoted(name)}::${sqlType(type)}` : quoted(name))).join(', ')} from ${await withJson(session, table, files, parquet)}`
   const [counts] = await session.rows(
     `select (select count(*) from (${ours} except all ${expected})) as extra, (select count(*) from (${expected} except all ${ours})) as missing`,
   )
   const found = counts as { extra: bigint; missing: bigint }
   if (found.extra === 0n && found.missing === 0n) return undefined
   return `${found.missing} expected rows are missing, ${found.extra} are not expected`
+}
+
+/** Variants as JSON text, as a table's are read. */
+async function withJson(session: Session, { schema }: TableSnapshot, files: readonly string[], parquet: string) {
+  if (!schema.fields.some(({ type }) => typeText(type).includes('variant'))) return parquet
+  const [file] = files as [string]
+  const nodes = await markVariants(session, file, (await parquetColumns(session, [file])).get(file)!)
+  const columns = schema.fields.flatMap((field) => {
+    const naming = { byId: false, physical: false, file }
+    const node = findColumn(nodes, { ...field, physicalName: field.name }, false)
+    return node ? [`${columnSql(quoted(node.name), node, field.type, naming)} as ${quoted(field.name)}`] : []
+  })
+  return `(select ${columns.join(', ')} from ${parquet})`
 }
 
 /** The log's own count, where every file has one, is the only other witness. */

@@ -122,11 +122,23 @@ test.each(['json', 'parquet'])('a V2 checkpoint in %s is read with its sidecars'
   expect(comparable((await readSnapshot(ports.storage, 'shop'))!)).toEqual({ ...comparable(table), tombstones: [] })
 })
 
-test('a damaged checkpoint is named', async () => {
+test.each(['PAR1 no longer', ''])(
+  'a damaged checkpoint (%j) is passed over while the commits tell the same',
+  async (text) => {
+    const ports = testPorts()
+    const table = await append(await emptyTable(ports), 1, 21, ports)
+    await ports.storage.put(`${logFolder('shop')}${versionName(20)}.checkpoint.parquet`, bytes(text))
+
+    expect((await readSnapshot(ports.storage, 'shop'))!.files).toEqual(table.files)
+  },
+)
+
+test('a damaged checkpoint that is needed is named', async () => {
   const ports = testPorts()
   await append(await emptyTable(ports), 1, 11, ports)
   const path = `${logFolder('shop')}${versionName(10)}.checkpoint.parquet`
   await ports.storage.put(path, bytes('PAR1 no longer'))
+  await deleteCommits(ports, 9)
 
   await expect(readSnapshot(ports.storage, 'shop')).rejects.toThrow(path)
 })

@@ -153,8 +153,8 @@ test.each([
   [{ minReaderVersion: 99, minWriterVersion: 99 }, 'reader version 99', 'table.unsupported_feature'],
   [{ minReaderVersion: 3, minWriterVersion: 7 }, 'readerFeatures', 'table.corrupt'],
   [
-    { minReaderVersion: 3, minWriterVersion: 7, readerFeatures: ['variantType', 'columnMapping'] },
-    'variantType',
+    { minReaderVersion: 3, minWriterVersion: 7, readerFeatures: ['variantShredding', 'columnMapping'] },
+    'variantShredding',
     'table.unsupported_feature',
   ],
 ])('a table that needs %o is refused by name', async (protocol, name, code) => {
@@ -175,5 +175,41 @@ test('a table whose data files are not Parquet is refused by their name', async 
   await expect(readSnapshot(ports.storage, 'shop')).rejects.toMatchObject({
     code: 'table.unsupported_feature',
     message: expect.stringContaining('orc'),
+  })
+})
+
+/** A log of one version, line by line as another writer left it. */
+async function logOf(...lines: object[]) {
+  const storage = memoryStorage()
+  await storage.put(commitPath('shop', 0), bytes(lines.map((line) => JSON.stringify(line)).join('\n')))
+  return storage
+}
+
+const schemaString = '{"type":"struct","fields":[{"name":"Day","type":"date","nullable":true,"metadata":{}}]}'
+const protocol = { minReaderVersion: 1, minWriterVersion: 2 }
+
+test('what a writer left out of the metadata, or spelled out as null, has its default', async () => {
+  const nulls = { partitionColumns: null, configuration: null, format: null }
+  const short = await logOf({ protocol }, { metaData: { id: 'x', schemaString } })
+  const long = await logOf(
+    { protocol: { ...protocol, readerFeatures: null }, add: null, remove: null, txn: null },
+    { metaData: { id: 'x', schemaString, ...nulls }, protocol: null },
+    { add: { path: 'a', partitionValues: { Day: null }, size: 1, deletionVector: null, stats: null }, remove: null },
+  )
+
+  for (const storage of [short, long]) {
+    const { metadata } = (await readSnapshot(storage, 'shop'))!
+    expect(metadata).toMatchObject({ partitionColumns: [], configuration: {}, format: { provider: 'parquet' } })
+  }
+  const [file] = (await readSnapshot(long, 'shop'))!.files.values()
+  expect(file).toEqual({ path: 'a', partitionValues: { Day: null }, size: 1 })
+})
+
+test('a partition column that the schema does not have is refused by name', async () => {
+  const storage = await logOf({ protocol }, { metaData: { id: 'x', schemaString, partitionColumns: ['day'] } })
+
+  await expect(readSnapshot(storage, 'shop')).rejects.toMatchObject({
+    code: 'table.corrupt',
+    message: expect.stringContaining('partitioned by day'),
   })
 })

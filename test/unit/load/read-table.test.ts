@@ -189,3 +189,73 @@ test.each([
     })
   } else expect(await rows).toHaveLength(1)
 })
+
+test('text is its bytes in a binary column, whatever it looks like, and bytes are text in a string column', async () => {
+  const table = await tableOf(
+    [field('b', 'binary'), field('list', 'array<binary>'), field('s', 'string')],
+    [{ select: String.raw`select 'a\x41é' as b, ['\x42'] as list, encode('\x43') as s` }],
+  )
+
+  const [row] = await read(table)
+
+  expect(Buffer.from(row!.b as Uint8Array).toString()).toBe(String.raw`a\x41é`)
+  expect(Buffer.from((row!.list as Uint8Array[])[0]!).toString()).toBe(String.raw`\x42`)
+  expect(row!.s).toBe(String.raw`\x43`)
+})
+
+test.each([
+  ['text where a number is wanted', "'1'", 'long'],
+  ['a number where a struct is wanted', '1', 'struct<x:long>'],
+  ['a number where a date is wanted', '1', 'date'],
+  ['a list where text is wanted', "['a']", 'string'],
+  ['a number that is too large', '4000000000::bigint', 'integer'],
+])('%s is refused and not made to fit', async (_, value, type) => {
+  const table = await tableOf([field('a', type)], [{ select: `select ${value} as a` }])
+
+  const error = await read(table).catch((thrown) => thrown)
+
+  expect(error).toMatchObject({ code: 'table.corrupt', message: expect.stringMatching(/data file .* column a/) })
+  expect(error.message).not.toContain('4000000000')
+})
+
+test('columns of a file may have the names that are used here', async () => {
+  const table = await tableOf(
+    [field('__path', 'long'), field('filename', 'long'), field('day', 'date')],
+    [{ select: 'select 1 as __path, 2 as filename', partitionValues: { day: '2026-01-02' } }],
+    { partitionColumns: ['day'] },
+  )
+
+  expect(await read(table)).toEqual([{ __path: 1n, filename: 2n, day: new Date('2026-01-02') }])
+})
+
+/** A table whose protocol has variants, which are only read here. */
+async function variantsOf(select: string): Promise<TableSnapshot> {
+  const table = await tableOf([field('v', 'variant')], [{ select }])
+  const protocol = { minReaderVersion: 3, minWriterVersion: 7, readerFeatures: ['variantType'], writerFeatures: [] }
+  return { ...table, protocol }
+}
+
+test('a variant is JSON text, from bytes and from a column marked as one', async () => {
+  // Parquet, "Variant Binary Encoding": {"a":[1,null]}, and 12.34.
+  const object = String.raw`{metadata: '\x11\x01\x00\x01a'::blob, value: '\x02\x01\x00\x00\x08\x03\x02\x00\x02\x03\x0C\x01\x00'::blob}`
+  const decimal = String.raw`{metadata: '\x11\x00\x00'::blob, value: '\x20\x02\xD2\x04\x00\x00'::blob}`
+  const bytes = await variantsOf(`select unnest([${object}, ${decimal}, null]) as v`)
+  const marked = await variantsOf(
+    `select '{"a":[1,null]}'::json::variant as v union all select 12.34::variant union all select null`,
+  )
+
+  for (const table of [bytes, marked]) {
+    const texts = (await read(table)).map(({ v }) => v)
+    expect(texts).toHaveLength(3)
+    expect(new Set(texts)).toEqual(new Set(['{"a":[1,null]}', '12.34', null]))
+  }
+})
+
+test('a variant in parts that is not marked is refused', async () => {
+  const table = await variantsOf(`select {metadata: ''::blob, value: null::blob, typed_value: 1} as v`)
+
+  await expect(read(table)).rejects.toMatchObject({
+    code: 'table.unsupported_feature',
+    message: expect.stringContaining('without shredding'),
+  })
+})

@@ -36,7 +36,6 @@ test.each([
   ['"long"', 'table.corrupt'],
   ['{"type":"struct"}', 'table.corrupt'],
   ['{"type":"struct","fields":[{"type":"long"}]}', 'table.corrupt'],
-  ['{"type":"struct","fields":[{"name":"a","type":"variant"}]}', 'table.unsupported_feature'],
   ['{"type":"struct","fields":[{"name":"a","type":"interval day"}]}', 'table.unsupported_feature'],
   ['{"type":"struct","fields":[{"name":"a","type":{"type":"udt"}}]}', 'table.unsupported_feature'],
 ])('%s is refused as %s', (text, code) => {
