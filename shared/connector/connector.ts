@@ -88,6 +88,13 @@ export interface SourceTable {
 export type ReadMode = 'snapshot' | 'query' | 'cdc'
 
 /** What a pipeline wants of a source table: pushed down to the source. */
+/** A table that is read by change capture. The same one may be read to several places, each a reader of its own. */
+export interface Captured {
+  schema: string
+  name: string
+  reader?: string
+}
+
 export interface Selection {
   mode: ReadMode
   /** In destination order. The stream's schema has exactly these. */
@@ -101,8 +108,12 @@ export interface Selection {
   parallelism: number
   /** Name of the pipeline: for slots, publications, application names. */
   owner: string
-  /** Tables of the pipeline that are read by change capture, this one too: where a source has one log, one read serves them all. */
-  captured?: readonly { schema: string; name: string }[]
+  /** Names this reading of the table, among those of the owner. */
+  reader?: string
+  /** What this run reads by change capture, this table too: where a source has one log, one read serves them all. */
+  captured?: readonly Captured[]
+  /** The pipeline captures tables that this run does not read: what the source keeps for them must stay. */
+  othersWait?: boolean
   /** `slot_config` of the pipeline: a publication and slot of the user's own, instead of ones that are made for it. */
   slotConfig?: { publicationName?: string; slotName?: string }
   /** Rows are only added to the table (`APPEND_ONLY`): one that is told twice stands there twice. */

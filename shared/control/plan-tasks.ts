@@ -7,7 +7,7 @@ import { planOf, planPath, writePlan } from '../sync/task-plan.ts'
 import { withConnection } from './connections.ts'
 import { type Project, pipelineNamed } from './project.ts'
 import { redactedState } from './redacted-state.ts'
-import { chosenTables, fullRefreshOf, planAndRelease, rememberTables } from './run.ts'
+import { chosenTables, fullRefreshOf, leavesCaptured, planAndRelease, rememberTables } from './run.ts'
 
 /**
  * A run in pieces: `planTasks` once, `runTask` for each task until it has no more, `finishTasks` once. Each is a Lambda's
@@ -56,7 +56,7 @@ export async function planTasks(
       const stream = tableNameText(table.destination)
       return { stream, table, fullRefresh: again === 'all' || (again !== 'none' && again.has(stream)) }
     })
-    await writePlan(project.storage, run.id, planOf(streams))
+    await writePlan(project.storage, run.id, planOf(streams, leavesCaptured(tables, chosen)))
     await saveRun(state, run)
     const events = new EventLog({ ...project, state }, { ...run, connection }, new Map())
     events.update(run)

@@ -36,7 +36,8 @@ export async function replay(
   return withConnection(project, spec.ingestion_definition.connection_name, signal, async (connector, context) => {
     const plan = await knownPlan(project, pipeline, connector, context)
     const tables = table === undefined ? plan.tables : chosenTables(plan.tables, [table])
-    const open = streamOpener(connector, context, keeperOf(project, pipeline), [], settings)
+    const owner = keeperOf(project, pipeline)
+    const open = streamOpener(connector, context, { owner, tables: [], othersWait: true, settings })
     const results: Replayed[] = []
     for (const each of tables) {
       signal.throwIfAborted()

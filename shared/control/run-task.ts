@@ -43,7 +43,12 @@ export async function runTask(
   await using ports = runPorts(project)
 
   await withConnection(project, connection, signal, async (connector, context) => {
-    const open = streamOpener(connector, context, keeperOf(project, pipeline), [...tables.values()], settings)
+    const open = streamOpener(connector, context, {
+      owner: keeperOf(project, pipeline),
+      tables: [...tables.values()],
+      othersWait: planned.othersWait ?? false,
+      settings,
+    })
     const runOne = async ({ stream, table, fullRefresh }: StreamPlan) => {
       const ours = `${execution}/${stream}/`
       const earlier = before.get(stream)

@@ -1,4 +1,4 @@
-import type { Connector } from '../connector/connector.ts'
+import type { Captured, Connector } from '../connector/connector.ts'
 import { IngestError } from '../core/errors.ts'
 import { type Engine, openEngine } from '../load/engine.ts'
 import { appendQuarantine } from '../load/quarantine.ts'
@@ -73,7 +73,12 @@ export async function runNow(project: Project, request: RunRequest): Promise<Run
       tables,
       notes: plan.notes,
       changes: plan.changes,
-      open: streamOpener(connector, context, keeperOf(project, pipeline), tables, settings),
+      open: streamOpener(connector, context, {
+        owner: keeperOf(project, pipeline),
+        tables,
+        othersWait: leavesCaptured(plan.tables, tables),
+        settings,
+      }),
       fullRefresh,
       cause,
       settings,
@@ -152,19 +157,32 @@ export const streamOpener =
   (
     connector: Connector,
     context: unknown,
-    owner: string,
-    tables: readonly ResolvedTable[],
-    { pieces }: SyncSettings,
+    { owner, tables, othersWait, settings }: OpenRequest,
   ): PipelineUpdate['open'] =>
   (table, notice) =>
     connector.open(
       context,
       table.source,
-      selectionOf(table, { owner, parallelism: pieces, captured: capturedOf(tables), notice }),
+      selectionOf(table, { owner, parallelism: settings.pieces, captured: capturedOf(tables), othersWait, notice }),
     )
 
-const capturedOf = (tables: readonly ResolvedTable[]) =>
-  tables.filter(({ mode }) => mode === 'cdc').map(({ source }) => source)
+interface OpenRequest {
+  owner: string
+  /** What the run reads. */
+  tables: readonly ResolvedTable[]
+  /** The pipeline captures more than that. */
+  othersWait: boolean
+  settings: SyncSettings
+}
+
+const capturedOf = (tables: readonly ResolvedTable[]): Captured[] =>
+  tables
+    .filter(({ mode }) => mode === 'cdc')
+    .map(({ source: { schema, name }, destination }) => ({ schema, name, reader: tableNameText(destination) }))
+
+/** Whether a run of the chosen tables leaves captured ones waiting in the log that they share. */
+export const leavesCaptured = (all: readonly ResolvedTable[], chosen: readonly ResolvedTable[]) =>
+  capturedOf(chosen).length < capturedOf(all).length
 
 /** Where rows of a table that do not fit are set aside. */
 export const quarantineOf =

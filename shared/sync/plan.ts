@@ -1,5 +1,5 @@
 import type { Connector, Selection, SourceTable } from '../connector/connector.ts'
-import type { ResolvedTable } from '../pipeline/resolve.ts'
+import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
 import type { PipelineSpec } from '../pipeline/spec.ts'
 import type { KnownTables } from '../state/known-tables.ts'
 import { planTables, type TablePlan } from './table-drift.ts'
@@ -52,7 +52,12 @@ const FEW_TABLES = 20
 /** What the connector is asked for. */
 export function selectionOf(
   table: ResolvedTable,
-  { owner, parallelism, captured, notice }: Pick<Selection, 'owner' | 'parallelism' | 'captured' | 'notice'>,
+  {
+    captured,
+    othersWait,
+    notice,
+    ...shared
+  }: Pick<Selection, 'owner' | 'parallelism' | 'captured' | 'othersWait' | 'notice'>,
 ): Selection {
   return {
     mode: table.mode,
@@ -63,9 +68,9 @@ export function selectionOf(
     ...(table.deletionCondition && { deletionCondition: table.deletionCondition }),
     ...(table.scdType === 'APPEND_ONLY' && { appendOnly: true }),
     ...(table.slotConfig && { slotConfig: table.slotConfig }),
-    parallelism,
-    owner,
-    ...(table.mode === 'cdc' && captured && { captured }),
+    ...shared,
+    reader: tableNameText(table.destination),
+    ...(table.mode === 'cdc' && captured && { captured, ...(othersWait && { othersWait }) }),
     ...(notice && { notice }),
   }
 }

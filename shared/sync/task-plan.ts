@@ -6,6 +6,8 @@ import type { Storage } from '../storage/storage.ts'
 export interface TaskPlan {
   task: string
   streams: readonly StreamPlan[]
+  /** The pipeline captures tables that this run does not read. */
+  othersWait?: boolean
 }
 
 export interface StreamPlan {
@@ -22,11 +24,11 @@ const CAPTURE = 'change-capture'
  * A stream is a task of its own, except with change capture: those of a pipeline share one place in the source's log,
  * which one connection reads, and which moves on when that connection has acknowledged all of its tables.
  */
-export function planOf(streams: readonly StreamPlan[]): TaskPlan[] {
+export function planOf(streams: readonly StreamPlan[], othersWait: boolean): TaskPlan[] {
   const captured = streams.filter(({ table }) => table.mode === 'cdc')
   const alone = streams.filter(({ table }) => table.mode !== 'cdc')
   return [
-    ...(captured.length > 0 ? [{ task: CAPTURE, streams: captured }] : []),
+    ...(captured.length > 0 ? [{ task: CAPTURE, streams: captured, othersWait }] : []),
     ...alone.map((plan) => ({ task: plan.stream, streams: [plan] })),
   ]
 }

@@ -86,6 +86,60 @@ test.each(['streaming', 'sql'])('eight tables have the log decoded once, by %s',
   if (hasCounts) expect((await decoded()) - before).toBeLessThanOrEqual(2 * 100 + 20)
 })
 
+/** One captured table, kept in three ways. */
+async function threeWays(slotConfig?: object): Promise<SourceSync> {
+  await database.query('create table t (id bigserial primary key, n int); insert into t (n) values (0)')
+  return {
+    config: database.config,
+    folder: lakehouse.folder,
+    objects: ['SCD_TYPE_1', 'SCD_TYPE_2', 'APPEND_ONLY'].map((scd_type) => ({
+      table: {
+        source_schema: 'public',
+        source_table: 't',
+        destination_table: scd_type.toLowerCase(),
+        table_configuration: { scd_type },
+      },
+    })),
+    ...(slotConfig && {
+      definition: { source_configurations: [{ catalog: { postgres: { slot_config: slotConfig } } }] },
+    }),
+    modes: { t: 'cdc' },
+  }
+}
+
+test('a table that goes to several places is captured for each of them, also when only one is read', async () => {
+  const sync = await threeWays()
+  const rows = async (refresh?: string[]) => {
+    const run = await runSync({ ...sync, ...(refresh && { refresh }) })
+    return run.streams.map(({ mode, rows, error }) => error ?? `${mode} ${rows}`)
+  }
+  expect(await rows()).toEqual(Array(3).fill('full 1'))
+  const held = await slot('confirmed_flush_lsn::text')
+  await database.query('insert into t (n) values (1)')
+
+  expect(await rows(['scd_type_1'])).toEqual(['changes 1'])
+  expect(await slot('confirmed_flush_lsn::text')).toBe(held)
+  await database.query('insert into t (n) values (2)')
+  expect(await rows()).toEqual(['changes 1', 'changes 2', 'changes 2'])
+  expect(await slot('confirmed_flush_lsn::text')).not.toBe(held)
+  expect(await rows()).toEqual(Array(3).fill('changes 0'))
+})
+
+test('the slot of a publication that has more tables follows those that are read', async () => {
+  await database.query(`create publication theirs for all tables with (publish_via_partition_root = true);
+    create table another (id int primary key)`)
+  await database.query(`select pg_create_logical_replication_slot('their_slot', 'pgoutput')`)
+  const sync = await threeWays({ slot_name: 'their_slot', publication_name: 'theirs' })
+  await runSync(sync)
+  const held = await slot('confirmed_flush_lsn::text')
+  await database.query('insert into t (n) values (1); insert into another values (1)')
+
+  const run = await runSync(sync)
+
+  expect(run.streams.map(({ rows, error }) => error ?? rows)).toEqual([1, 1, 1])
+  expect(await slot('confirmed_flush_lsn::text')).not.toBe(held)
+})
+
 test.each(['streaming', 'sql'])(
   'a table that fails does not stop the others, holds the slot, and comes back with its changes, each once, by %s',
   async (cdc_transport) => {

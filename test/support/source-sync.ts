@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Connector, ReadMode } from '../../shared/connector/connector.ts'
 import { connectors } from '../../shared/connectors/registry.ts'
+import { leavesCaptured, streamOpener } from '../../shared/control/run.ts'
 import { systemClock } from '../../shared/core/clock.ts'
 import { systemRandom } from '../../shared/core/random.ts'
 import { readSnapshot } from '../../shared/delta/snapshot.ts'
@@ -13,6 +14,7 @@ import { diskStorage } from '../../shared/storage/disk.ts'
 import { type Comparison, compareTable } from '../../shared/sync/compare.ts'
 import { planPipeline, selectionOf } from '../../shared/sync/plan.ts'
 import { type PipelineUpdate, runPipeline } from '../../shared/sync/run-pipeline.ts'
+import { defaultSettings } from '../../shared/sync/settings.ts'
 
 /** A pipeline from one database to a lakehouse on disk, as plain values: what a child process is given. */
 export interface SourceSync {
@@ -22,8 +24,12 @@ export interface SourceSync {
   folder: string
   /** `ingestion_definition` without the connection. */
   objects: readonly object[]
+  /** What else stands there. */
+  definition?: object
   /** Tables that are read another way than the pipeline would choose. */
   modes?: Readonly<Record<string, ReadMode>>
+  /** Only these destination tables are read. */
+  refresh?: readonly string[]
 }
 
 const RUN = { owner: 'shop', parallelism: 2 }
@@ -43,7 +49,7 @@ async function withSync<T>(
   }
 }
 
-async function open({ type = 'postgres', config, folder, objects, modes = {} }: SourceSync) {
+async function open({ type = 'postgres', config, folder, objects, definition, modes = {}, refresh }: SourceSync) {
   const connector = connectors.find(({ name }) => name === type) as Connector
   const signal = new AbortController().signal
   const context = await connector.connect(connector.config.parse(config), { clock: systemClock, signal })
@@ -51,14 +57,18 @@ async function open({ type = 'postgres', config, folder, objects, modes = {} }: 
     ingestion_definition: {
       connection_name: 'shop',
       objects,
+      ...definition,
     },
   }
-  const { tables } = await planPipeline(connector, context, spec as never)
+  const plan = await planPipeline(connector, context, spec as never)
+  const all = plan.tables.map((table) => ({ ...table, mode: modes[table.source.name] ?? table.mode }))
+  const tables = all.filter(({ destination }) => refresh?.includes(destination.table) ?? true)
   return {
     connector,
     context,
     signal,
-    tables: tables.map((table) => ({ ...table, mode: modes[table.source.name] ?? table.mode })),
+    tables,
+    othersWait: leavesCaptured(all, tables),
     storage: diskStorage(folder),
     state: sqliteState(join(folder, '.lakeflow', 'state.db')),
     engine: await openEngine({ scratch: join(folder, '.lakeflow', `scratch-${process.pid}`) }),
@@ -67,15 +77,14 @@ async function open({ type = 'postgres', config, folder, objects, modes = {} }: 
 
 /** One run of the pipeline. A process that was killed is known to be dead, so nobody waits for its lease. */
 export function runSync(sync: SourceSync, more: Partial<PipelineUpdate> = {}): Promise<Run> {
-  return withSync(sync, ({ connector, context, signal, tables, storage, state, engine }) => {
-    const captured = tables.filter(({ mode }) => mode === 'cdc').map(({ source }) => source)
+  return withSync(sync, ({ connector, context, signal, tables, othersWait, storage, state, engine }) => {
+    const settings = { ...defaultSettings, pieces: RUN.parallelism }
     return runPipeline(
       {
         pipeline: 'shop',
         connection: 'shop',
         tables,
-        open: (table, notice) =>
-          connector.open(context, table.source, selectionOf(table, { ...RUN, captured, notice })),
+        open: streamOpener(connector, context, { owner: RUN.owner, tables, othersWait, settings }),
         fullRefresh: 'none',
         cause: 'USER_ACTION',
         signal,

@@ -45,7 +45,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
     async head() {
       const release = await slot.exclusive()
       try {
-        const status = await slot.prepare(relation)
+        const status = await slot.prepare(relation, selection)
         noticeGenerated(source, status.version)
         return cursorAt(status.cutoff, status) as unknown as Json
       } finally {
@@ -114,7 +114,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
       const found = await lookUp(source, key)
       if (found) yield found
     },
-    acknowledge: (json) => slot.committed(relation, parseLogCursor(json).lsn),
+    acknowledge: (json) => slot.committed(relation, selection, parseLogCursor(json).lsn),
   }
 }
 

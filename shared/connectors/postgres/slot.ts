@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Selection } from '../../connector/connector.ts'
+import type { Captured, Selection } from '../../connector/connector.ts'
 import type { SharedLog } from '../../connector/sql/shared-log.ts'
 import { IngestError } from '../../core/errors.ts'
 import { dialect, relation as quoted } from './dialect.ts'
@@ -27,8 +27,8 @@ export interface SlotStatus {
 const writersWaitMs = 20_000
 
 /**
- * The publication and slot of one pipeline. All of its tables share them, so the slot moves only as far as every table
- * in the publication has been committed in this connection. PostgreSQL lets one reader at a slot: `exclusive`.
+ * The publication and slot of one pipeline. All of its tables share them, so the slot moves only as far as every reader
+ * of a published table has committed in this connection. PostgreSQL lets one reader at a slot: `exclusive`.
  */
 export class Slot {
   readonly name: string
@@ -38,7 +38,7 @@ export class Slot {
   /** What the slot tells, read once for all tables. */
   readonly log: SharedLog
   readonly #sessions: Sessions
-  readonly #committed = new Map<number, Lsn>()
+  readonly #committed = new Map<string, Lsn>()
   #turn: Promise<void> = Promise.resolve()
   #busy = 0
 
@@ -96,8 +96,8 @@ export class Slot {
    *
    * @throws IngestError `source.object_missing` (fix) when the user's own slot or publication is not there or not whole
    */
-  async prepare(relation: Relation): Promise<SlotStatus & { cutoff: Lsn }> {
-    this.#committed.delete(relation.oid)
+  async prepare(relation: Relation, { reader }: Selection): Promise<SlotStatus & { cutoff: Lsn }> {
+    this.#committed.delete(readerId({ ...relation, reader }))
     const status = await this.status(relation)
     const publication = await this.#publish(relation, status.version)
     // Decoding looks the publication up as it was at each change: log from before it was made cannot be read.
@@ -129,19 +129,18 @@ export class Slot {
     )
   }
 
-  /** Everything of the table up to here is committed. The slot follows when nobody reads it and all tables have come so far. */
-  async committed(relation: Relation, lsn: Lsn): Promise<void> {
-    this.#committed.set(relation.oid, lsn)
-    if (this.#busy > 0) return
+  /**
+   * A reader of the table has committed everything up to here. The slot follows when nobody reads it and all readers of
+   * published tables have come so far.
+   */
+  async committed(relation: Relation, { reader, captured, othersWait }: Selection, lsn: Lsn): Promise<void> {
+    this.#committed.set(readerId({ ...relation, reader }), lsn)
+    if (this.#busy > 0 || othersWait) return
     const release = await this.exclusive()
     try {
-      const members = await this.#sessions.query<{ oid: string }>(
-        'read the publication',
-        `select c.oid::int8 as oid from pg_publication_tables t join pg_namespace n on n.nspname = t.schemaname
-           join pg_class c on c.relnamespace = n.oid and c.relname = t.tablename where t.pubname = $1`,
-        [this.publication],
-      )
-      const places = members.map(({ oid }) => this.#committed.get(Number(oid)))
+      const published = await this.#published()
+      const readers = captured?.filter((table) => published.some((each) => isSame(each, table))) ?? published
+      const places = readers.map((each) => this.#committed.get(readerId(each)))
       if (places.length === 0 || places.includes(undefined)) return
       const least = (places as Lsn[]).sort()[0]!
       await this.#sessions.query(
@@ -174,16 +173,17 @@ export class Slot {
       if (held!.publication) await this.#sessions.write('drop the publication', `drop publication if exists ${name}`)
       return
     }
-    const published = await this.#sessions.query<{ schema: string; name: string }>(
+    const gone = (await this.#published()).filter((table) => !keep.some((each) => isSame(each, table)))
+    for (const table of gone)
+      await this.#sessions.write('change the publication', `alter publication ${name} drop table ${quoted(table)}`)
+  }
+
+  #published(): Promise<Named[]> {
+    return this.#sessions.query(
       'read the publication',
       'select schemaname as schema, tablename as name from pg_publication_tables where pubname = $1',
       [this.publication],
     )
-    const gone = published.filter(
-      (table) => !keep.some(({ schema, name }) => schema === table.schema && name === table.name),
-    )
-    for (const table of gone)
-      await this.#sessions.write('change the publication', `alter publication ${name} drop table ${quoted(table)}`)
   }
 
   async #publish(relation: Relation, version: number): Promise<'created' | 'extended' | 'there'> {
@@ -257,6 +257,13 @@ function ownName(owner: string): string {
     .slice(0, 40)
   return `lakeflow_${slug}_${createHash('sha256').update(owner).digest('hex').slice(0, 8)}`
 }
+
+type Named = Pick<Captured, 'schema' | 'name'>
+
+const isSame = (a: Named, b: Named) => a.schema === b.schema && a.name === b.name
+
+const readerId = ({ schema, name, reader }: Named & { reader?: string | undefined }) =>
+  JSON.stringify([schema, name, reader])
 
 const slots = new WeakMap<Sessions, Map<string, Slot>>()
 
