@@ -71,7 +71,11 @@ export class Spool {
   /** Moves what is in memory into the file when it is too much. To be awaited between writes. */
   async settle(): Promise<void> {
     if (this.#inMemory < this.#memoryBytes || this.#closed) return
-    this.#file ??= await unnamedFile()
+    if (!this.#file) {
+      const file = await unnamedFile()
+      if (this.#closed) return file.close()
+      this.#file = file
+    }
     const moved: { queue: Queue; index: number; bytes: Buffer }[] = []
     for (const queue of this.#queues.values()) {
       seal(queue)
