@@ -229,6 +229,70 @@ test('columns that come and go, wider types and changes of tables of the same na
   }
 })
 
+test.each([
+  ['a wider type', 'modify n bigint', 'n = 5000000000'],
+  ['a new member', "modify e enum('a','b','c')", "e = 'c'"],
+  ['a new column', 'add column added varchar(10)', "added = 'new'"],
+  ['a column less', 'drop column gone', 'n = 7'],
+])(
+  'altered under a stream that is open (%s), a table is read up to there, and the next stream needs no new copy',
+  async (_, alteration, set) => {
+    await database.query(`create table under (id int primary key, n int, e enum('a','b'), gone varchar(5));
+    insert into under values (1, 1, 'a', 'x'), (2, 2, 'b', 'y')`)
+    try {
+      const replica = await followed('under')
+      await using reader = await connect(mysql, database.config)
+      const notices: string[] = []
+      const stream = await open('under', reader, { notice: (text: string) => notices.push(text) })
+      await database.query(
+        `update under set n = 10 where id = 1; alter table under ${alteration}; update under set ${set} where id = 2`,
+      )
+      await replica.follow(stream)
+      const upToThere = replica.sorted().map(({ n }) => n)
+      const copying = stream.changes(replica.cursor, { upToNow: true })[Symbol.asyncIterator]()
+
+      expect(upToThere).toEqual(['10', '2'])
+      expect(notices).toEqual([expect.stringContaining('the next run goes on with them')])
+      await expect(copying.next()).rejects.toMatchObject({ code: 'source.unavailable', remedy: 'retry' })
+      const next = await open('under', reader)
+      await replica.follow(next)
+      const names = next.schema.fields.map(({ name }) => name)
+      expect(
+        byId(replica.sorted()).map((row) => Object.fromEntries(names.map((name) => [name, row[name] ?? null]))),
+      ).toEqual(await rowsOf('under'))
+    } finally {
+      await database.query('drop table under')
+    }
+  },
+)
+
+test('a column that was added while it was not selected is read once it is', async () => {
+  await database.query('create table later (id int primary key); insert into later values (1)')
+  const replica = await followed('later')
+  await database.query(
+    "alter table later add column t varchar(10) character set latin1, add column e enum('a','b'); insert into later values (2, 'a', 'b')",
+  )
+  await replica.follow(await open('later', source, { columns: ['id'] }))
+  await database.query("insert into later values (3, 'caf\u00e9', 'a')")
+  await replica.follow(await open('later'))
+
+  expect([...replica.rows.values()].find(({ id }) => id === '3')).toEqual({ id: '3', t: 'caf\u00e9', e: 'a' })
+})
+
+test('a column that came and was widened before it was read needs no new copy', async () => {
+  await database.query('create table wider (id int primary key)')
+  const replica = await followed('wider')
+  await database.query(`alter table wider add column n smallint, add column s varchar(10); insert into wider values (1, -7, 'a');
+    alter table wider modify n bigint, modify s text; insert into wider values (2, 5000000000, repeat('b', 300))`)
+  await replica.follow(await open('wider'))
+
+  expect(byId(replica.sorted()).map(({ id }) => id)).toEqual(['1', '2'])
+  expect([...replica.rows.values()].map(({ n, s }) => [n, s?.length])).toEqual([
+    ['-7', 1],
+    ['5000000000', 300],
+  ])
+})
+
 // MySQL compresses whole transactions, from 8.0.20 on.
 if (flavour === 'mariadb')
   test('a compressed log is read', async () => {

@@ -260,6 +260,39 @@ test('columns that come without values, wider types and dropped columns need no 
   ])
 })
 
+test('altered while it is copied, a table is told so before a copy is taken for whole', async () => {
+  await database.query('create table under (id int primary key, n int); insert into under values (1, 1)')
+  const stream = await open('under', 'under')
+  const cutoff = await stream.head()
+  await database.query('alter table under add column added text; insert into under values (2, 2)')
+  const copying = stream.changes(cutoff, { upToNow: true })[Symbol.asyncIterator]()
+
+  await expect(copying.next()).rejects.toMatchObject({ code: 'source.unavailable', remedy: 'retry' })
+})
+
+test.each(['streaming', 'sql'])(
+  'what was committed without waiting for the disk is told to a copy that saw it, by %s',
+  async (transport) => {
+    await using reader = await connect(postgres, { ...database.config, cdc_transport: transport })
+    const table = `eager_${transport}`
+    await database.query(`create table ${table} (id int primary key)`)
+    const stream = await open(table, `eager-${transport}`, reader)
+    const cutoff = await stream.head()
+    const writer = await database.session()
+    await writer.query('set synchronous_commit = off')
+    const told: number[] = []
+    for (let id = 1; id <= 10; id++) {
+      await writer.query(`insert into ${table} values (${id})`)
+      let rows = 0
+      for await (const message of stream.changes(cutoff, { upToNow: true })) if (message.op === 'upsert') rows++
+      told.push(rows)
+    }
+    await writer.end()
+
+    expect(told).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+  },
+)
+
 test('a slot and publication of the user are taken as they are, and what is missing is named', async () => {
   await database.query('create table theirs (id int primary key)')
   const stream = await open('theirs', 'theirs', source, {

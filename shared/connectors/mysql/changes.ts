@@ -1,10 +1,11 @@
 import type { ChangeStream } from '../../connector/connector.ts'
+import { endAtAlteration } from '../../connector/sql/altered.ts'
 import { parsePiece } from '../../connector/sql/pieces.ts'
 import { tableId, together } from '../../connector/sql/shared-log.ts'
 import { checkpoint, type Message } from '../../core/change.ts'
 import { IngestError } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
-import { type Captured, effectOf } from './ddl.ts'
+import { type Captured, type Effect, effectOf, none } from './ddl.ts'
 import { describe, notCaptured } from './discover.ts'
 import { headOfLog, noticeCascades, requireHistory } from './head.ts'
 import { type LogCursor, parseLogCursor } from './log-cursor.ts'
@@ -67,8 +68,16 @@ export function changeStream(source: Source): ChangeStream {
           for await (const entries of log.entries())
             for (const entry of entries)
               if (entry.kind === 'begin') rows.begin(had(entry.transaction()))
-              else if (entry.kind === 'part') yield* rows.changes(entry.bytes)
-              else if (entry.kind === 'until') {
+              else if (entry.kind === 'part') {
+                yield* rows.changes(entry.bytes)
+                if (rows.effect.kind === 'none') continue
+                // What the statement means is told by the columns of today, which are those of when the stream was opened.
+                if (await wasAltered(source)) {
+                  endAtAlteration(source, options)
+                  return
+                }
+                rows.applyEffect()
+              } else if (entry.kind === 'until') {
                 place = placeOf(entry.place())
                 more = entry.more
               } else if (rows.touched) {
@@ -96,6 +105,8 @@ class LogRows {
   #isOld = false
   /** Changes came in this transaction. */
   touched = false
+  /** What the last statement did to the table, as long as it is not applied. */
+  effect: Effect = none
   /** The table's ids in this transaction, and the one reader for all that look the same. */
   #readers = new Map<number, RowReader>()
   #lastMap: { bytes: Buffer; reader: RowReader } | undefined
@@ -150,7 +161,7 @@ class LogRows {
     // Its changes are in the log from when it was prepared, maybe before the place this reading began at.
     if (verb === 'xa rollback') throw this.#rewritten('maybe changed in a prepared transaction that was rolled back')
     const { relation, server, selection } = this.#source
-    const effect = effectOf(sql, database, {
+    this.effect = effectOf(sql, database, {
       schema: relation.schema,
       name: relation.name,
       shape: this.shape,
@@ -158,6 +169,12 @@ class LogRows {
       selected: new Set(selection.columns),
       foldsNames: server.foldsNames,
     })
+  }
+
+  /** @throws IngestError `source.rewritten` (resync) */
+  applyEffect(): void {
+    const { effect } = this
+    this.effect = none
     if (effect.kind === 'rewritten') throw this.#rewritten(effect.reason)
     if (effect.kind === 'columns') {
       this.shape = effect.shape
@@ -169,6 +186,12 @@ class LogRows {
   #rewritten(reason: string): IngestError {
     return new IngestError('source.rewritten', `${this.#source.name} ${reason}: it is copied again`)
   }
+}
+
+/** A statement that is in the log may not be over: a read of the table waits for it, the catalog does not. */
+async function wasAltered({ sessions, relation, from, name }: Source): Promise<boolean> {
+  await sessions.query(`look at the columns of ${name}`, `select 1 from ${from} limit 0`)
+  return !sameShape(shapeOf(await describe(sessions, relation)), shapeOf(relation))
 }
 
 function requireLog({ name, server, relation, selection }: Source): void {

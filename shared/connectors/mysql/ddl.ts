@@ -2,7 +2,7 @@ import { splitByComma, type TableName, type Token, Words } from './ddl-words.ts'
 import { dataTypeOf, listOf } from './log-values.ts'
 import { isWider, type Shape, type ShapeColumn } from './shape.ts'
 
-/** What a statement in the log did to a table: nothing, changed its columns, or made its rows others without saying so. */
+/** What a statement in the log did to a table: nothing, defined columns of it (these may be as they were), or made its rows others without saying so. */
 export type Effect = { kind: 'none' } | { kind: 'columns'; shape: Shape } | { kind: 'rewritten'; reason: string }
 
 export interface Captured extends TableName {
@@ -15,7 +15,7 @@ export interface Captured extends TableName {
   foldsNames: boolean
 }
 
-const none: Effect = { kind: 'none' }
+export const none: Effect = { kind: 'none' }
 const rewritten = (reason: string): Effect => ({ kind: 'rewritten', reason })
 
 /**
@@ -97,6 +97,7 @@ const notColumns = new Set('index key unique primary constraint foreign fulltext
 
 function alter(reader: Words, table: Captured): Effect {
   let shape = [...table.shape]
+  let ofColumns = false
   for (const clause of reader.clauses()) {
     const [verb, ...rest] = clause
     if (verb === undefined) continue
@@ -107,6 +108,7 @@ function alter(reader: Words, table: Captured): Effect {
         if (notColumns.has(words[0]!) && rest[0]!.kind === 'word') break
         if (words[0] === 'partition') break
         if (words[0] === 'system' || words[0] === 'period') return rewritten('was made to keep its history')
+        ofColumns = true
         const list = definitions(skipIfExists(rest.slice(at)))
         for (const definition of list) {
           const added = addColumn(shape, definition, table)
@@ -118,12 +120,14 @@ function alter(reader: Words, table: Captured): Effect {
       case 'drop': {
         if (words[0] === 'partition') return rewritten('lost a partition')
         if (notColumns.has(words[0]!) && rest[0]!.kind === 'word') break
+        ofColumns = true
         const name = skipIfExists(rest.slice(at))[0]?.text ?? ''
         shape = shape.filter((column) => column.name.toLowerCase() !== name.toLowerCase())
         break
       }
       case 'modify':
       case 'change': {
+        ofColumns = true
         const definition = skipIfExists(rest.slice(at))
         const old = definition[0]?.text ?? ''
         const renamed = verb.word === 'change' ? definition.slice(1) : definition
@@ -141,8 +145,7 @@ function alter(reader: Words, table: Captured): Effect {
         if (!harmless.has(verb.word)) return rewritten(`was altered in a way that is not understood (${verb.text})`)
     }
   }
-  const changed = JSON.stringify(shape) !== JSON.stringify(table.shape)
-  return changed ? { kind: 'columns', shape } : none
+  return ofColumns ? { kind: 'columns', shape } : none
 }
 
 /** `a int, b int` in parentheses, or one without them. */
@@ -180,10 +183,11 @@ function addColumn(
       words.some((word) => /^(as|generated|auto_increment|serial|primary)$/.test(word))
     )
       return `had its column ${name} added with a value for the rows that were there`
-    if (!describes(definition, today)) return `had its column ${name} added as another type than it is now`
   }
-  const column = wanted ? today : { name, type: '', charset: null, json: false }
-  return placed(shape, column, definition)
+  const known = today !== undefined && describes(definition, today)
+  if (wanted && !known) return `had its column ${name} added as another type than it is now`
+  // Not wanted today, it may be tomorrow.
+  return placed(shape, known ? today : { name, type: '', charset: null, json: false }, definition)
 }
 
 function modifyColumn(
@@ -197,9 +201,9 @@ function modifyColumn(
   if (!old) return `had a column ${name} altered that was not known`
   const rest = shape.filter((column) => column !== old)
   const at = shape.indexOf(old)
-  if (!today || !table.selected.has(today.name)) return placed(rest, { ...old, type: '' }, definition, at)
-  if (!isWider(old, today) || !describes(definition, today)) return `had the type of its column ${name} changed`
-  return placed(rest, today, definition, at)
+  if (today && isWider(old, today) && describes(definition, today)) return placed(rest, today, definition, at)
+  if (today && table.selected.has(today.name)) return `had the type of its column ${name} changed`
+  return placed(rest, { ...old, type: '' }, definition, at)
 }
 
 /** Where FIRST or AFTER says; otherwise at `at`. */

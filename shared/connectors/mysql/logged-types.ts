@@ -82,21 +82,24 @@ export function loggedTypes(types: Buffer, meta: Buffer): LoggedType[] {
   })
 }
 
-/** Which logged types a column of this DATA_TYPE may have. */
+/** Which logged types a column of this DATA_TYPE may have. A column that was widened since is logged as it was before. */
 export function fits(dataType: string, { code, meta }: LoggedType): boolean {
   const wanted = logged[dataType]
   // uuid, inet6 and the like are strings of a fixed length.
   return wanted ? wanted.includes(code) : code === codes.string && meta > 0
 }
 
-const text = [codes.blob, codes.tinyBlob]
+const integers = [codes.tiny, codes.short, codes.int24, codes.long, codes.longlong]
+const upTo = (code: number) => integers.slice(0, integers.indexOf(code as 1) + 1)
+const text = [codes.blob, codes.tinyBlob, codes.varchar, codes.varString]
+const bytes = [codes.blob, codes.tinyBlob]
 const geometry = [codes.geometry, codes.blob]
 const logged: Record<string, readonly number[]> = {
   tinyint: [codes.tiny],
-  smallint: [codes.short],
-  mediumint: [codes.int24],
-  int: [codes.long],
-  bigint: [codes.longlong],
+  smallint: upTo(codes.short),
+  mediumint: upTo(codes.int24),
+  int: upTo(codes.long),
+  bigint: upTo(codes.longlong),
   float: [codes.float],
   double: [codes.double],
   decimal: [codes.decimal],
@@ -116,10 +119,10 @@ const logged: Record<string, readonly number[]> = {
   text,
   mediumtext: text,
   longtext: text,
-  tinyblob: text,
-  blob: text,
-  mediumblob: text,
-  longblob: text,
+  tinyblob: bytes,
+  blob: bytes,
+  mediumblob: bytes,
+  longblob: bytes,
   json: [codes.json],
   vector: [codes.vector, codes.varchar, codes.blob],
   geometry,

@@ -37,6 +37,12 @@ export class RowReader {
     const { selection } = source
     // A filter may look at columns that are not selected.
     const wanted = new Set(selection.filter ? source.columns.keys() : [...selection.columns, ...selection.key])
+    const vague = shape.find(({ name, type }) => type === '' && wanted.has(name))
+    if (vague)
+      throw new IngestError(
+        'source.rewritten',
+        `${source.name} had its column ${vague.name} altered before it was selected: it is copied again`,
+      )
     const key = new Set(source.key.map(({ name }) => name))
     const plan = (names: ReadonlySet<string>): Plan =>
       shape.map((column, index) => {

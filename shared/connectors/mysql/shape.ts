@@ -7,7 +7,7 @@ export type Shape = readonly ShapeColumn[]
 
 export interface ShapeColumn {
   name: string
-  /** COLUMN_TYPE; empty for a column that was dropped since, of which nothing more is known or wanted. */
+  /** COLUMN_TYPE; empty for a column of which nothing more is known or wanted, such as one that was dropped since. */
   type: string
   /** Null for what is not text. */
   charset: string | null

@@ -1,4 +1,5 @@
 import type { ChangeStream } from '../../connector/connector.ts'
+import { endAtAlteration } from '../../connector/sql/altered.ts'
 import { parsePiece } from '../../connector/sql/pieces.ts'
 import { tableId, together } from '../../connector/sql/shared-log.ts'
 import { checkpoint, remove } from '../../core/change.ts'
@@ -6,6 +7,7 @@ import { IngestError } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
 import { copyBlocks } from './copy-blocks.ts'
 import { describe } from './discover.ts'
+import { flushed } from './flushed.ts'
 import { noticeGenerated, requireHistory } from './history.ts'
 import { type LogCursor, parseLogCursor } from './log-cursor.ts'
 import { type Decode, decoderOf } from './log-values.ts'
@@ -26,6 +28,7 @@ import { naming, type Source, select } from './source.ts'
  */
 export async function changeStream(source: Source): Promise<ChangeStream> {
   const { sessions, relation, selection } = source
+  const name = `${relation.schema}.${relation.name}`
   requireIdentity(source)
   const slot = slotOf(sessions, selection.owner, selection.slotConfig)
   const decoders = await columnDecoders(source)
@@ -39,7 +42,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
 
   return {
     kind: 'changes',
-    name: `${relation.schema}.${relation.name}`,
+    name,
     schema: source.schema,
     key: selection.key,
     async head() {
@@ -63,6 +66,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
     },
     async *changes(json, options) {
       const after = parseLogCursor(json)
+      if (options?.upToNow) await flushed(sessions)
       const status = await slot.status(relation)
       requireHistory(source, slot.name, after, status)
       const rows = new LogRows(source, decoders, after.shape)
@@ -78,9 +82,7 @@ export async function changeStream(source: Source): Promise<ChangeStream> {
           // The log up to there is of the columns this stream was opened with, or of older ones.
           const now = await describe(sessions, relation)
           if (JSON.stringify(shapeOf(now.relation)) !== JSON.stringify(shapeOf(relation))) {
-            selection.notice?.(
-              `the columns of ${relation.schema}.${relation.name} have changed: the next run goes on with them`,
-            )
+            endAtAlteration({ name, selection }, options)
             return
           }
           more = false
