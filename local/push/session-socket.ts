@@ -19,10 +19,13 @@ import { beginSession, noteDurable, resumeSession } from '../../shared/push/stor
 import { columnsOf, type PushTable } from '../../shared/push/tables.ts'
 import { Acks } from './acks.ts'
 import type { PushContext } from './context.ts'
+import { DurableNote } from './durable-note.ts'
+import { keepAlive } from './keep-alive.ts'
 import { ReadingGate } from './reading-gate.ts'
+import { after, every } from './timers.ts'
 
-const KEEP_ALIVE_MS = 30_000
 const NOTE_DURABLE_MS = 2000
+
 /** One connection and its session: docs/protocol.md. Lives until its socket is closed. */
 export class SessionSocket {
   readonly #socket: WebSocket
@@ -40,10 +43,9 @@ export class SessionSocket {
   #draining = false
   readonly #gate: ReadingGate
   readonly #acks: Acks
-  #noted = 0
+  #note: DurableNote | undefined
   #schemaTold = 0
-  #timers: NodeJS.Timeout[] = []
-  #alive = true
+  readonly #stops: (() => void)[]
 
   constructor(socket: WebSocket, principal: Principal, context: PushContext) {
     this.#socket = socket
@@ -57,18 +59,17 @@ export class SessionSocket {
     })
     this.#gate = new ReadingGate(socket, () => this.#mustWait())
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary))
-    socket.on('pong', () => {
-      this.#alive = true
-    })
     socket.on('error', () => {})
     socket.on('close', () => this.#closed())
-    this.#timers.push(setInterval(() => this.#keepAlive(), KEEP_ALIVE_MS))
-    this.#timers.push(setInterval(() => void this.#noteDurable(), NOTE_DURABLE_MS))
     const { maxConnectionAgeMs, drainMs, openMs } = context.settings
-    this.#timers.push(setTimeout(() => this.#expectOpen(openMs), openMs))
-    this.#drainAt(maxConnectionAgeMs, 'the connection has reached its age limit')
-    if (principal.expiresAtMs !== undefined)
-      this.#drainAt(principal.expiresAtMs - context.clock.now() - drainMs, 'the token expires')
+    const tokenMs = (principal.expiresAtMs ?? Number.POSITIVE_INFINITY) - context.clock.now()
+    this.#stops = [
+      keepAlive(socket, () => !this.#gate.isClosed),
+      every(NOTE_DURABLE_MS, () => this.#noteDurable()),
+      after(openMs, () => this.#expectOpen(openMs)),
+      after(maxConnectionAgeMs, () => this.drain('the connection has reached its age limit', drainMs)),
+      after(tokenMs - drainMs, () => this.drain('the token expires', drainMs)),
+    ]
   }
 
   get id(): string | undefined {
@@ -88,7 +89,7 @@ export class SessionSocket {
     if (this.#draining || this.#closing) return
     this.#draining = true
     this.#send({ type: 'drain', inMs, reason })
-    this.#timers.push(setTimeout(() => this.#close(1001, reason), inMs))
+    this.#stops.push(after(inMs, () => this.#close(1001, reason)))
   }
 
   /** The session goes on elsewhere, or the server refuses to go on. */
@@ -189,7 +190,7 @@ export class SessionSocket {
     const untold = await rejectionsOf(stored.id, frame.durable ?? 0, durable, context)
     if (this.#closing) return
     this.#session = machine.openSession(stored.id, { durable, committed: stored.committed })
-    this.#noted = stored.durable
+    this.#note = new DurableNote(stored.durable, (upTo) => noteDurable(frame.table, stored.id, upTo, context))
     this.#schemaTold = table?.newest.version ?? 0
     this.#send({
       type: 'opened',
@@ -252,34 +253,13 @@ export class SessionSocket {
     this.#close(1000, 'closed')
   }
 
-  #drainAt(inMs: number, reason: string) {
-    const { drainMs } = this.#context.settings
-    // A timer holds at most 24.8 days.
-    if (inMs < 2 ** 31) this.#timers.push(setTimeout(() => this.drain(reason, drainMs), Math.max(0, inMs)))
-  }
-
   #expectOpen(withinMs: number) {
     if (this.#opening) return
     this.fail(new IngestError('push.frame_invalid', `no open frame came within ${withinMs} ms; send it first`))
   }
 
-  #keepAlive() {
-    // Its answers are not read while it is held back.
-    if (this.#gate.isClosed) return
-    if (!this.#alive) return this.#socket.terminate()
-    this.#alive = false
-    this.#socket.ping()
-  }
-
-  async #noteDurable() {
-    if (!this.#session || this.durable <= this.#noted) return
-    this.#noted = this.durable
-    try {
-      await noteDurable(this.#table, this.#session.id, this.#noted, this.#context)
-    } catch {
-      // Only a hint for a resume: what is missing in it is sent again.
-      this.#noted = 0
-    }
+  #noteDurable() {
+    void this.#note?.renew(this.durable)
   }
 
   #send(frame: ServerFrame) {
@@ -299,8 +279,8 @@ export class SessionSocket {
     this.#closing = true
     this.#acks.stop()
     this.#gate.leaveOpen()
-    for (const timer of this.#timers) clearInterval(timer)
-    void this.#noteDurable()
+    for (const stop of this.#stops) stop()
+    this.#noteDurable()
     this.#context.leave(this, this.#principal)
   }
 }
