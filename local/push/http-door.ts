@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asIngestError, IngestError } from '../../shared/core/errors.ts'
 import { authorize, type Principal } from '../../shared/push/auth.ts'
 import { createInserts, insertError } from '../../shared/push/insert.ts'
+import { byteRoom } from './byte-room.ts'
 import type { PushContext } from './context.ts'
 
 const PATH = /^\/zerobus\/v1\/tables\/([A-Za-z0-9_]{1,128}(?:\.[A-Za-z0-9_]{1,128}){2})\/insert$/
@@ -21,20 +22,27 @@ export function httpDoor(
     receive: (table, batch) => context.receive(table, batch),
   })
 
+  const { messageBytes } = context.settings.limits
+  // Decompressed, and made from an array to lines, a body is four times as large as it came at most.
+  const room = byteRoom(context.settings.memoryBytes / 4)
+
   async function take(request: IncomingMessage, table: string) {
     const principal = await authenticate(request)
     authorize(principal, 'write', table)
     await context.openTable(table, { create: false })
-    const body = await readBody(request, context.settings.limits.messageBytes)
     const key = request.headers['idempotency-key']
     const contentEncoding = request.headers['content-encoding']
-    return insert({
-      table,
-      principal,
-      body,
-      contentEncoding,
-      idempotencyKey: typeof key === 'string' ? key : undefined,
-    })
+    const bytes = Math.min(Number(request.headers['content-length'] ?? messageBytes), messageBytes)
+    // Bodies that have to wait do so in the network: while the server is behind, any number of requests may come.
+    return room.within(bytes, async () =>
+      insert({
+        table,
+        principal,
+        body: await readBody(request, messageBytes),
+        contentEncoding,
+        idempotencyKey: typeof key === 'string' ? key : undefined,
+      }),
+    )
   }
 
   return (request, response) => {
@@ -77,6 +85,10 @@ function readBody(request: IncomingMessage, maxBytes: number): Promise<Uint8Arra
       reject(new IngestError('push.too_large', `the body is over ${maxBytes} bytes; send smaller ones`))
     })
     request.on('end', () => resolve(Buffer.concat(chunks)))
-    request.on('error', () => reject(new IngestError('push.frame_invalid', 'the request ended before its body did')))
+    const cut = () => reject(new IngestError('push.frame_invalid', 'the request ended before its body did'))
+    request.on('error', cut)
+    // It may have ended before anybody listened.
+    if (request.destroyed) cut()
+    request.on('close', cut)
   })
 }
