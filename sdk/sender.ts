@@ -22,6 +22,8 @@ export class Sender {
   /** The batch being filled has lingered long enough, and waits for an answer to save a request. */
   #overdue = false
   #roomWaiters: (() => void)[] = []
+  /** Nothing more is sent: whoever waits for room need not. */
+  hasEnded = false
 
   constructor(options: StreamOptions, failed: (error: ZerobusError) => void) {
     this.#options = options
@@ -96,6 +98,7 @@ export class Sender {
   }
 
   end() {
+    this.hasEnded = true
     clearTimeout(this.#lingerTimer)
     this.#connection = undefined
     this.wakeWaiters()

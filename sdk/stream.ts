@@ -1,6 +1,7 @@
-import { type Batch, inBatches, toLine } from './batch.ts'
+import { type Batch, inBatches } from './batch.ts'
 import type { Column, LeftOut, Opened, ServerMessage } from './connection.ts'
 import { ZerobusError } from './errors.ts'
+import { Intake } from './intake.ts'
 import { Link, type StreamTarget } from './link.ts'
 import type { StreamOptions } from './options.ts'
 import { Rejections } from './rejections.ts'
@@ -20,21 +21,15 @@ export class ZerobusStream {
   readonly #options: StreamOptions
   readonly #link: Link
   readonly #sender: Sender
+  readonly #intake: Intake
   readonly #durable = new Waiters()
   readonly #committed = new Waiters()
   readonly #rejections: Rejections
-  /** The offset of the next record; ahead of the sender while records are being spooled. */
-  #next = 0
-  /** The last `ingest...`; those before it are done when it is. */
-  #entered: Promise<unknown> = Promise.resolve()
   #session: string | undefined
   #spooledSession: string | undefined
-  #maxRecordBytes = Number.POSITIVE_INFINITY
   #started = false
   #failure: ZerobusError | undefined
   #closing: Promise<void> | undefined
-  /** Those that wait until less is buffered. */
-  #room: Promise<void> | undefined
   #hungUp = false
 
   /** Use `ZerobusSdk.createStream`. */
@@ -44,6 +39,12 @@ export class ZerobusStream {
     this.#session = options.session
     this.#rejections = new Rejections(options.onReject)
     this.#sender = new Sender(options, (error) => this.#fail(error))
+    this.#intake = new Intake({
+      sender: this.#sender,
+      spool: options.spool,
+      check: () => this.#check(),
+      failed: (error) => this.#fail(error),
+    })
     this.#link = new Link(target, options, {
       resume: () => ({ session: this.#session, durable: this.#sender.outbox.first }),
       opened: (opened) => this.#opened(opened),
@@ -65,7 +66,7 @@ export class ZerobusStream {
 
   /** The offset the next record gets: right after `createStream` with `session`, how many are durable already. */
   get nextOffset(): bigint {
-    return BigInt(this.#next)
+    return BigInt(this.#intake.next)
   }
 
   /** True once the stream has failed or was closed. */
@@ -96,7 +97,7 @@ export class ZerobusStream {
     }
     await this.#link.start()
     this.#started = true
-    this.#next = outbox.next
+    this.#intake.next = outbox.next
   }
 
   /**
@@ -109,9 +110,7 @@ export class ZerobusStream {
 
   /** Queues records in order; resolves to the offset of the last one, or null for none. */
   ingestRecordsOffset(records: readonly ZerobusRecord[]): Promise<bigint | null> {
-    const entered = this.#enter(records)
-    this.#entered = entered.catch(() => {})
-    return entered
+    return this.#closing ? Promise.reject(closedError()) : this.#intake.take(records)
   }
 
   /** Queues every record of an iterable; resolves to the offset of the last one, or null for none. */
@@ -180,52 +179,16 @@ export class ZerobusStream {
     return { offset: this.#sender.outbox.next, batches: this.#sender.outbox.unacked() }
   }
 
-  async #enter(records: readonly ZerobusRecord[]): Promise<bigint | null> {
-    if (this.#closing) throw closedError()
-    this.#check()
-    const lines = records.map((record) => toLine(record, this.#maxRecordBytes))
-    if (this.#room || this.#sender.isFull) await this.#waitInLine()
-    if (lines.length === 0) return null
-    const offset = this.#next
-    this.#next += lines.length
-    // On disk before on the wire: after a crash the spool must know of every record the server may have.
-    if (this.#options.spool) await this.#spool(offset, lines)
-    this.#sender.add(lines)
-    return BigInt(offset + lines.length - 1)
-  }
-
-  /** One after another, so that records enter in the order they were given, and the last one in is the last to wait for. */
-  async #waitInLine() {
-    const room = (this.#room ?? Promise.resolve()).then(async () => {
-      while (this.#sender.isFull && !this.#failure && !this.#hungUp) await this.#sender.waitForRoom()
-    })
-    this.#room = room
-    await room
-    if (this.#room === room) this.#room = undefined
-    this.#check()
-    if (this.#hungUp) throw closedError()
-  }
-
-  async #spool(offset: number, lines: readonly string[]) {
-    try {
-      await this.#options.spool?.append(offset, lines)
-    } catch (cause) {
-      // The offset is taken and its records are nowhere: what follows could not be numbered.
-      const error = new ZerobusError('push.spool_failed', `the spool could not be written: ${cause}`, { cause })
-      this.#fail(error)
-      throw error
-    }
-  }
-
   async #settle() {
-    await this.#entered
+    await this.#intake.settled()
     this.#sender.seal()
-    if (this.#next > 0) await this.#durable.wait(this.#next - 1)
+    if (this.#intake.next > 0) await this.#durable.wait(this.#intake.next - 1)
   }
 
   async #close() {
     try {
-      if (this.#failure && this.#next > this.#durable.done) throw this.#unacknowledged(`: ${this.#failure.message}`)
+      if (this.#failure && this.#intake.next > this.#durable.done)
+        throw this.#unacknowledged(`: ${this.#failure.message}`)
       await this.flush()
     } finally {
       this.#hungUp = true
@@ -252,7 +215,7 @@ export class ZerobusStream {
       this.#spooledSession = session
     }
     this.#session = session
-    this.#maxRecordBytes = limits.recordBytes
+    this.#intake.maxRecordBytes = limits.recordBytes
     this.columns = columns ?? this.columns
     this.#note(opened)
     this.#advance(durable, committed)
@@ -308,12 +271,13 @@ export class ZerobusStream {
 
   #check() {
     if (this.#failure) throw this.#failure
+    if (this.#hungUp) throw closedError()
   }
 
   #unacknowledged(why: string) {
     return new ZerobusError(
       'push.unacknowledged',
-      `${this.#next - this.#durable.done} records were not acknowledged${why}`,
+      `${this.#intake.next - this.#durable.done} records were not acknowledged${why}`,
       { retryable: this.#failure?.isRetryable ?? true, cause: this.#failure },
     )
   }
