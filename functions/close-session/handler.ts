@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { removeConnection } from '../../shared/push/gateway-session.ts'
+import { removeConnection } from '../../shared/push/gateway-connections.ts'
 import { readEnv } from '../../shared/runtime/env.ts'
 import { tableState } from '../dynamodb.ts'
 import { observed } from '../observed.ts'

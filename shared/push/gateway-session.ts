@@ -1,6 +1,4 @@
-import * as z from 'zod'
 import { asIngestError, IngestError } from '../core/errors.ts'
-import type { StateStore } from '../state/state-store.ts'
 import { authorize, may, type Principal } from './auth.ts'
 import { tableFromBatch } from './first-batch.ts'
 import {
@@ -14,12 +12,13 @@ import {
   type ReceivedFrame,
   type ServerFrame,
 } from './frames.ts'
-import { noteBatch, type Progress, progressOf } from './noted-batches.ts'
+import { gatewayConnections, type OpenConnection } from './gateway-connections.ts'
+import { gatewayProgress } from './gateway-progress.ts'
+import { noteBatch } from './noted-batches.ts'
 import { defaultLimits, type PushLimits } from './payload.ts'
 import type { Window } from './pressure.ts'
 import { type ReceivePorts, receive } from './receive.ts'
-import { chargeStored, enterStored, leaveStored } from './stored-quota.ts'
-import { rejectionsOf } from './stored-rejections.ts'
+import { chargeStored, enterStored } from './stored-quota.ts'
 import { beginSession, resumeSession, type SessionPorts } from './stored-sessions.ts'
 import { columnsOf, type PushTable, type PushTables } from './tables.ts'
 
@@ -58,31 +57,11 @@ export interface GatewayConnection {
   connectedAtMs: number
 }
 
-const connectionEntry = z.object({
-  table: z.string(),
-  session: z.string(),
-  subject: z.string(),
-  /** It may create its table. */
-  create: z.boolean(),
-  /** The columns it was told; 0 for none. */
-  schemaVersion: z.number(),
-  /** What was left out of the records before is told by `opened`. */
-  from: z.number().default(0),
-})
-type OpenConnection = z.infer<typeof connectionEntry>
-
-/** A connection lives two hours at most. */
-const CONNECTION_TTL_MS = 3 * 3600_000
 /** API Gateway cuts after two hours, in the middle of whatever is under way: a producer is asked to leave before. */
 const MAX_AGE_MS = 110 * 60_000
 const DRAIN_MS = 30_000
 /** A quota is enforced by answering late; much later, the reply would cost more than the message. */
 const MAX_HOLD_MS = 5000
-/** Of records left out: with them a message is below the 128 KB of API Gateway. */
-const MAX_TOLD_RANGES = 2000
-/** Of each kind, remembered by one process. */
-const MAX_REMEMBERED = 10_000
-
 /**
  * Sessions whose connections are held by a gateway: each message may reach another process, beside other messages of the
  * same session, and its answer goes back as the one reply to it. What processes must agree on is in the state store.
@@ -95,31 +74,24 @@ export interface GatewaySessions {
 }
 
 export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
-  const { state } = ports
-  const connections = new Map<string, OpenConnection>()
-  /** What is known to be committed, by session. */
-  const committed = new Map<string, number>()
-  /**
-   * Up to where a connection was told by this process that records are durable, and which of them were left out; and below
-   * which no batch has to be looked at again for that.
-   */
-  const told = new Map<string, { durable: number; read: number }>()
+  const connections = gatewayConnections(ports)
+  const progress = gatewayProgress(ports)
 
   async function answer({ frame, body }: ReceivedFrame, connection: GatewayConnection): Promise<ServerFrame> {
     checkExpiry(connection.principal)
     if (frame.type === 'open') return open(frame, connection)
     await drainWhenOld(connection)
-    const opened = await connectionOf(connection.id)
+    const opened = await connections.find(connection.id)
     if (frame.type === 'ping') {
       const id = frame.id === undefined ? {} : { id: frame.id }
-      return { type: 'pong', ...id, ...(opened && (await tellProgress(connection.id, opened))) }
+      return { type: 'pong', ...id, ...(opened && (await progress.tell(connection.id, opened))) }
     }
     if (!opened)
       throw new IngestError(
         'push.frame_invalid',
         `the first frame must be open, and ${frame.type} waits for its answer`,
       )
-    if (frame.type === 'close') return { type: 'closed', ...(await tellProgress(connection.id, opened)) }
+    if (frame.type === 'close') return { type: 'closed', ...(await progress.tell(connection.id, opened)) }
     return ingest(frame, body!, opened, { ...connection, whole: gatewayWindow })
   }
 
@@ -133,7 +105,7 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
     const { frame, body } = decodeBinary(bytes)
     if (frame.type !== 'ingest')
       throw new IngestError('push.frame_invalid', `only ingest frames are posted; send ${frame.type} on the socket`)
-    const opened = await connectionOf(id)
+    const opened = await connections.find(id)
     // A connection of somebody else is none.
     if (opened?.subject !== principal.subject)
       throw new IngestError('push.unreachable', 'the connection has ended; connect again and resume')
@@ -167,24 +139,18 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
         ? await beginSession(frame.table, subject, ports)
         : await resumeSession(frame.table, frame.session, subject, ports)
     const schemaVersion = table?.newest.version ?? 0
-    const known = await progressOf(frame.table, stored.id, state)
-    const held = frame.durable ?? 0
-    // Acknowledged by a server that noted it elsewhere: from here on it counts as noted here.
-    if (held > known.durable) await noteBatch(stored.id, { from: known.durable, to: held, rejected: false }, ports)
-    const progress = await withLeftOut(stored.id, held, { ...known, durable: Math.max(known.durable, held) })
-    const { durable } = progress
-    const opened = { table: frame.table, session: stored.id, subject, create, schemaVersion, from: durable }
-    const expiresAtMs = ports.clock.now() + CONNECTION_TTL_MS
-    const written = await state.write([{ ...connectionKey(id), value: opened, expect: 'absent', expiresAtMs }])
-    if (!written) throw new IngestError('push.frame_invalid', 'a connection has one session; open another connection')
+    const reached = await progress.resume(frame.table, stored.id, frame.durable ?? 0)
+    const opened = { table: frame.table, session: stored.id, subject, create, schemaVersion, from: reached.durable }
+    if (!(await connections.open(id, opened)))
+      throw new IngestError('push.frame_invalid', 'a connection has one session; open another connection')
     // Known before it is counted, so that its end takes it from the count whatever happens in between.
     await enterStored(principal, id, ports)
-    remember(connections, id, opened)
+    connections.update(id, opened)
     return {
       type: 'opened',
       v: PROTOCOL_VERSION,
       session: stored.id,
-      ...progress,
+      ...reached,
       ...(table && { schemaVersion, columns: columnsOf(table.newest.schema) }),
       window: await windowOf(gatewayWindow),
       limits: ports.limits,
@@ -219,12 +185,12 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
     if (newest.newest.version !== opened.schemaVersion) await tellSchema(id, opened, newest)
     if (holdMs > 0) await ports.clock.sleep(Math.min(holdMs, MAX_HOLD_MS))
     const window = holdMs > 0 ? { bytes: 0, records: 0 } : await windowOf(whole)
-    return { type: 'ack', ...(await tellProgress(id, opened, offset - postWindow.records)), window }
+    return { type: 'ack', ...(await progress.tell(id, opened, offset - postWindow.records)), window }
   }
 
   /** Each process tells a connection once, so a producer may hear it more than once. */
   async function tellSchema(id: string, opened: OpenConnection, { newest }: PushTable) {
-    remember(connections, id, { ...opened, schemaVersion: newest.version })
+    connections.update(id, { ...opened, schemaVersion: newest.version })
     await ports.tell(id, { type: 'schema', schemaVersion: newest.version, columns: columnsOf(newest.schema) })
   }
 
@@ -247,44 +213,6 @@ export function createGatewaySessions(ports: GatewayPorts): GatewaySessions {
     )
   }
 
-  async function connectionOf(id: string): Promise<OpenConnection | undefined> {
-    const known = connections.get(id)
-    if (known) return known
-    const entry = await state.read(connectionKey(id))
-    const opened = entry && connectionEntry.parse(entry.value)
-    if (opened) remember(connections, id, opened)
-    return opened
-  }
-
-  /**
-   * How far the session is, with the records left out of what that covers. A batch may be covered by the answer to another one
-   * before its own, so any process says this of any batch that its connection may not have heard of.
-   */
-  async function tellProgress(id: string, { table, session, from }: OpenConnection, heard = 0) {
-    const before = told.get(id)
-    const known = await progressOf(table, session, state, before?.read ?? committed.get(session))
-    remember(committed, session, known.committed)
-    const answer = await withLeftOut(session, before?.durable ?? Math.max(from, heard), known)
-    // One that covers a batch in part is not the last to look at that batch.
-    const read = answer.durable === known.durable ? known.durable : (before?.read ?? known.committed)
-    remember(told, id, { durable: answer.durable, read })
-    return answer
-  }
-
-  /** Covers no more than can be named in one message. */
-  async function withLeftOut(session: string, from: number, { durable, committed, rejects }: Progress) {
-    if (!rejects) return { durable, committed }
-    const { rejectedRanges = [], rejected = [] } = await rejectionsOf(session, from, durable, ports)
-    const covered = rejectedRanges[MAX_TOLD_RANGES]?.[0] ?? durable
-    if (rejectedRanges.length === 0) return { durable, committed }
-    return {
-      durable: covered,
-      committed: Math.min(committed, covered),
-      rejectedRanges: rejectedRanges.slice(0, MAX_TOLD_RANGES),
-      rejected: rejected.filter(({ offset }) => offset < covered),
-    }
-  }
-
   return {
     answer: (text, connection) => orErrorFrame(async () => answer(decodeText(text), connection)),
     answerPosted: (bytes, posted) => orErrorFrame(() => answerPosted(bytes, posted)),
@@ -299,21 +227,4 @@ async function orErrorFrame(work: () => Promise<ServerFrame>): Promise<ServerFra
     if (error.remedy === 'report') throw error
     return errorFrame(error)
   }
-}
-
-/** Forgets a connection that has ended. */
-export async function removeConnection(id: string, state: StateStore): Promise<void> {
-  const entry = await state.read(connectionKey(id))
-  if (!entry) return
-  await leaveStored(connectionEntry.parse(entry.value).subject, id, state)
-  await state.write([{ ...connectionKey(id), remove: true, expect: 'any' }])
-}
-
-const connectionKey = (id: string) => ({ partition: `push-connection/${id}`, sort: 'session' })
-
-/** The oldest are forgotten first; they are in the state store. */
-function remember<T>(known: Map<string, T>, key: string, value: T) {
-  known.delete(key)
-  known.set(key, value)
-  if (known.size > MAX_REMEMBERED) known.delete(known.keys().next().value!)
 }

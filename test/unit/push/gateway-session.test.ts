@@ -1,12 +1,12 @@
 import { expect, test } from '@jest/globals'
 import type { Principal } from '../../../shared/push/auth.ts'
 import { encodeBinary, type ServerFrame } from '../../../shared/push/frames.ts'
+import { removeConnection } from '../../../shared/push/gateway-connections.ts'
 import {
   createGatewaySessions,
   gatewayLimits,
   gatewayWindow,
   postWindow,
-  removeConnection,
 } from '../../../shared/push/gateway-session.ts'
 import { pressureOf } from '../../../shared/push/pressure.ts'
 import { createPushTables } from '../../../shared/push/tables.ts'
