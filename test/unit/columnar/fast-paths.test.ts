@@ -212,3 +212,43 @@ test('keys of every length are found, in the order of the schema and out of it',
   }
   expect(wrong).toEqual([])
 })
+
+test('no bytes pass for the key of a field that has none: with a name to be escaped, or for the rest of the record', () => {
+  const schema: Schema = {
+    fields: ['a"b', '_rescued_data'].map((name) => ({ name, type: { kind: 'string' }, nullable: true })),
+  }
+  const bytes = [0, 0x22, 0x30, 0xff].flatMap((byte) =>
+    [16, 32, 48].map((count) => Buffer.concat([Buffer.from('{'), Buffer.alloc(count, byte), Buffer.from('"x"}\n')])),
+  )
+
+  const { rejections } = writeFile(schema, [...bytes, '{"a\\"b":"x"}\n'], { unknownFields: 'rescue' })
+
+  expect(rejections.map(({ record, code }) => [record, code])).toEqual(bytes.map((_, i) => [i, 'malformed']))
+})
+
+test('a record whose first value does not fit is told by that value, and leaves nothing of those behind it', async () => {
+  const schema: Schema = {
+    fields: [
+      { name: 'n', type: { kind: 'integer' }, nullable: true },
+      { name: 's', type: { kind: 'string' }, nullable: true },
+      {
+        name: 'o',
+        type: { kind: 'struct', fields: [{ name: 'd', type: { kind: 'date' }, nullable: true }] },
+        nullable: true,
+      },
+      { name: 'l', type: { kind: 'array', element: { kind: 'long' }, containsNull: true }, nullable: true },
+    ],
+  }
+  const good = '{"n":1,"s":"a","o":{"d":"2024-02-29"},"l":[1,2]}\n'
+  const bad = [
+    ['n', '{"n":"x","s":"b","o":{"d":"2024-02-29"},"l":[3,4]}\n'],
+    ['n', '{"n":1.5,"s":7,"o":{"d":"x"},"l":["y"]}\n'],
+    ['o.d', '{"n":2,"s":"b","o":{"d":"2024-02-30"},"l":[3,4]}\n'],
+    ['l[]', '{"n":2,"s":"b","o":{"d":"2024-02-29"},"l":[3,true]}\n'],
+  ] as const
+
+  const { bytes, rejections } = writeFile(schema, [good, ...bad.flatMap(([, text]) => [text, good])])
+
+  expect(rejections.map(({ column }) => column)).toEqual(bad.map(([path]) => path))
+  expect(bytes).toEqual(writeFile(schema, [good.repeat(bad.length + 1)]).bytes)
+})
