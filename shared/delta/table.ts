@@ -5,7 +5,7 @@ import type { AddFile, CdcFile, DomainMetadata, Metadata, Protocol, RemoveFile, 
 export interface TableSnapshot {
   readonly root: string
   readonly version: number
-  /** Of the version's commit: in-commit timestamp when enabled, else the log file's modification time. */
+  /** Of the version's commit: in-commit timestamp when enabled, else when its file was written, by storage or by the writer. */
   readonly timestampMs: number
   readonly protocol: Protocol
   readonly metadata: Metadata

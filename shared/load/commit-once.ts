@@ -28,12 +28,17 @@ const MAX_PENDING = 16
  * Brings a writer and its table into step, after whatever happened to the last owner: an intent whose number the log
  * holds is settled; any other stays pending until a later number is in the log, since a stalled owner may still commit
  * it. `reset` is true when log and state have no common past (the state was lost, or the table restored): the state is
- * then null, and the stream must be copied again.
+ * then null, and the stream must be copied again. `snapshot` is the newest version, to commit on; `known`, one that was
+ * read since the writer was taken, saves the look for it.
  *
  * @throws IngestError `state.lease_held` (retry) when the writer has another owner by now
  */
-export async function recover<S extends Json>(writer: Writer<S>, log: CommitLog): Promise<{ reset: boolean }> {
-  const snapshot = await log.read()
+export async function recover<S extends Json>(
+  writer: Writer<S>,
+  log: CommitLog,
+  known?: TableSnapshot,
+): Promise<{ reset: boolean; snapshot: TableSnapshot }> {
+  const snapshot = known ?? (await log.read())
   const { seq, issued, pending } = writer.current
   const logged = loggedSeq(writer, snapshot)
   if (logged !== seq) {
@@ -46,17 +51,18 @@ export async function recover<S extends Json>(writer: Writer<S>, log: CommitLog)
         state: null,
         pending: [],
       })
-      return { reset: true }
+      return { reset: true, snapshot }
     }
     await settle(writer, landed.seq, landed.next)
   } else if (pending.length >= MAX_PENDING && writer.current.state !== null) {
-    await commitOnce(writer, log, {
+    const decided = await commitOnce(writer, log, {
       next: writer.current.state,
       snapshot,
       changeOf: async () => ({ operation: 'STREAMING UPDATE', reads: 'nothing' }),
     })
+    return { reset: false, snapshot: decided }
   }
-  return { reset: false }
+  return { reset: false, snapshot }
 }
 
 /**

@@ -72,9 +72,8 @@ export async function openCommitter(
   const first = await readSnapshot(ports.storage, rootOf(table), known ? { after: known } : {})
   if (!first) throw new IngestError('table.missing', `the table ${table} was dropped while it had events to store`)
   const log = commitLog(first, ports)
-  await recover(writer, log)
+  let { snapshot } = await recover(writer, log, first)
   await noteCommitted(table, rangesOf(writer), ports)
-  let snapshot: TableSnapshot | undefined
 
   async function commitSome(files: readonly FlushedFile[]): Promise<PushCommit> {
     const { chosen, done, refused } = await choose(table, files, ports.state)
@@ -82,7 +81,7 @@ export async function openCommitter(
       const ranges = unionOf(chosen)
       snapshot = await commitOnce(writer, log, {
         next: ranges as unknown as Json,
-        ...(snapshot ? { snapshot } : {}),
+        snapshot,
         changeOf: async () => ({
           operation: 'STREAMING UPDATE',
           operationParameters: { outputMode: 'Append', queryId: writer.id },
@@ -93,7 +92,6 @@ export async function openCommitter(
       await noteCommitted(table, ranges, ports)
     }
     await ports.queue.delete([...chosen, ...done].flatMap((file) => file.receipts))
-    snapshot ??= await log.read()
     return { snapshot, committed: chosen, refused }
   }
 
@@ -106,7 +104,7 @@ export async function openCommitter(
         committed.push(...result.committed)
         refused.push(...result.refused)
       }
-      return { snapshot: snapshot ?? (await log.read()), committed, refused }
+      return { snapshot, committed, refused }
     },
   }
 }

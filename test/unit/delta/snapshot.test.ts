@@ -18,11 +18,16 @@ async function tableOf(...paths: string[]) {
 
 function counted(storage: Storage) {
   const reads: string[] = []
-  const get = (path: string) => {
+  const lists: string[] = []
+  const get: Storage['get'] = (path, range) => {
     reads.push(path)
-    return storage.get(path)
+    return storage.get(path, range)
   }
-  return { reads, storage: { ...storage, get } }
+  const list: Storage['list'] = (prefix, startAfter) => {
+    lists.push(prefix)
+    return storage.list(prefix, startAfter)
+  }
+  return { reads, lists, storage: { ...storage, get, list } }
 }
 
 test('no log is no table', async () => {
@@ -39,16 +44,24 @@ test('what a commit returns is what a reader sees', async () => {
   expect([...read!.files.keys()]).toEqual(['a', 'b', 'c'])
 })
 
-test('a cached snapshot is brought up to date from the new commits alone', async () => {
+test('a cached snapshot is brought up to date from the new commits alone, without a listing', async () => {
   const { ports, table } = await tableOf('a')
   const later = committed(await commit(committed(await commit(table, append('b'), ports)), append('c'), ports))
-  const { reads, storage } = counted(ports.storage)
+  const { reads, lists, storage } = counted(ports.storage)
 
   const read = await readSnapshot(storage, 'shop', { after: table })
 
   expect(read!.files).toEqual(later.files)
-  expect(reads).toEqual([commitPath('shop', 2), commitPath('shop', 3)])
+  expect(reads).toEqual([1, 2, 3, 4].map((version) => commitPath('shop', version)))
+  expect(lists).toEqual([])
   expect([...table.files.keys()]).toEqual(['a'])
+})
+
+test('a cached snapshot of a table that was dropped is none', async () => {
+  const { ports, table } = await tableOf('a')
+  await ports.storage.delete([commitPath('shop', 0), commitPath('shop', 1)])
+
+  expect(await readSnapshot(ports.storage, 'shop', { after: table })).toBeUndefined()
 })
 
 test('earlier versions are read by number, and one that is not there is named with those that are', async () => {

@@ -186,8 +186,35 @@ test('a table restored to before our commits, or a lost state, asks for a new co
   const other = memoryStorage()
   const restored = await emptyTable(testPorts(other))
 
-  expect(await recover(lostState, log)).toEqual({ reset: true })
+  expect(await recover(lostState, log)).toMatchObject({ reset: true })
   expect(lostState.current).toMatchObject({ seq: LAST, issued: LAST, state: null })
-  expect(await recover(lostTable, commitLog(restored, testPorts(other)))).toEqual({ reset: true })
+  expect(await recover(lostTable, commitLog(restored, testPorts(other)))).toMatchObject({ reset: true })
   expect(lostTable.current).toMatchObject({ seq: 0, issued: LAST, state: null })
+})
+
+test('a commit on a table that is known costs two reads and two writes of storage, and no listing', async () => {
+  const { storage, store } = await world()
+  const known = (await readSnapshot(storage, 'shop'))!
+  const calls: string[] = []
+  const counting = new Proxy(storage, {
+    get(target, name: keyof Storage) {
+      const method = target[name]
+      if (typeof method !== 'function') return method
+      return (...given: never[]) => {
+        calls.push(name)
+        return (method as (...args: never[]) => unknown).apply(target, given)
+      }
+    },
+  })
+
+  const log = commitLog(known, testPorts(counting))
+  const writer = await takeWriter<number>(store, key, 'p/s', 'a process')
+  const { snapshot } = await recover(writer, log)
+  await commitOnce(writer, log, {
+    next: 1,
+    snapshot,
+    changeOf: async () => ({ operation: 'WRITE', add: [logEntry('a')], reads: 'nothing' }),
+  })
+
+  expect(calls).toEqual(['get', 'get', 'putIfAbsent', 'putIfAbsent'])
 })
