@@ -6,10 +6,10 @@ import type { Field, LogicalType, Schema } from './types.ts'
 export const FIELD_ID = 'delta.columnMapping.id'
 export const PHYSICAL_NAME = 'delta.columnMapping.physicalName'
 /**
- * Where a field id is kept without column mapping. Readers refuse `delta.columnMapping.id` in a table that does not
- * have the feature; this one is Spark's own key for the id of a Parquet column.
+ * Where a field id is kept without column mapping: a key of ours, because Spark switches column mapping on only in a table
+ * that has none of the keys it knows, `parquet.field.id` among them.
  */
-export const PARQUET_FIELD_ID = 'parquet.field.id'
+const OWN_FIELD_ID = 'lakeflow.fieldId'
 /** Marks a string column that holds JSON text of ours. */
 const VARIANT = 'lakeflow.variant'
 
@@ -68,7 +68,7 @@ function parseField(json: unknown, where: string): Field {
   if (!isObject(json) || typeof json.name !== 'string') throw corrupt(where, 'a field with a name', json)
   const metadata = isObject(json.metadata) ? json.metadata : {}
   const type = parseType(json.type, `column ${json.name}`)
-  const id = metadata[FIELD_ID] ?? metadata[PARQUET_FIELD_ID]
+  const id = metadata[FIELD_ID] ?? metadata[OWN_FIELD_ID]
   const physicalName = metadata[PHYSICAL_NAME]
   return {
     name: json.name,
@@ -106,7 +106,7 @@ function fieldJson(field: Field) {
     metadata[PHYSICAL_NAME] = field.physicalName
     if (field.id !== undefined) metadata[FIELD_ID] = field.id
   } else if (field.id !== undefined) {
-    metadata[PARQUET_FIELD_ID] = field.id
+    metadata[OWN_FIELD_ID] = field.id
   }
   if (field.type.kind === 'variant') metadata[VARIANT] = true
   return { name: field.name, type: typeJson(field.type), nullable: field.nullable, metadata }
