@@ -1,8 +1,9 @@
-import { type FileHandle, mkdir, open, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { ZerobusError } from './errors.ts'
 import type { Spool } from './options.ts'
+import { lockFolder } from './spool-lock.ts'
 
 const SEGMENT_BYTES = 1 << 20
 const HEADER_BYTES = 20
@@ -82,7 +83,7 @@ export function diskSpool(folder: string): Spool {
   return {
     async load() {
       await mkdir(folder, { recursive: true })
-      release ??= await hold(folder)
+      release ??= await lockFolder(folder)
       try {
         await file?.close()
         file = undefined
@@ -123,36 +124,6 @@ export function diskSpool(folder: string): Spool {
       await release?.()
       release = undefined
     },
-  }
-}
-
-/** Folders in use by this process. */
-const held = new Set<string>()
-
-/** Keeps other streams out: two would write the same offsets. What a process that is gone left behind holds nobody back. */
-async function hold(folder: string): Promise<() => Promise<void>> {
-  const path = await realpath(folder)
-  const lock = join(path, 'lock')
-  const owner = Number(await readFile(lock, 'utf8').catch(() => ''))
-  // After a restart in a container our own number may be in it.
-  if (held.has(path) || (owner > 0 && owner !== process.pid && isRunning(owner)))
-    throw new ZerobusError(
-      'push.spool_failed',
-      `the spool ${folder} is in use by process ${owner}; give each stream a folder of its own, or remove ${lock}`,
-    )
-  held.add(path)
-  await writeFile(lock, `${process.pid}`)
-  return async () => {
-    held.delete(path)
-    await rm(lock, { force: true })
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

@@ -92,12 +92,12 @@ test('two streams cannot use one folder; what a process that is gone left does n
 
   await expect(diskSpool(folder).load()).rejects.toMatchObject({ code: 'push.spool_failed' })
   await first.close()
-  await writeFile(join(folder, 'lock'), `${process.ppid}`)
+  await writeFile(join(folder, 'lock.5'), `${process.ppid}`)
   await expect(diskSpool(folder).load()).rejects.toThrow(`in use by process ${process.ppid}`)
-  await writeFile(join(folder, 'lock'), '999999999')
+  await writeFile(join(folder, 'lock.5'), '999999999')
   const next = diskSpool(folder)
   await next.load()
-  expect(await readFile(join(folder, 'lock'), 'utf8')).toBe(`${process.pid}`)
+  expect(await readFile(join(folder, 'lock.6'), 'utf8')).toBe(`${process.pid}`)
   await next.close()
 })
 
