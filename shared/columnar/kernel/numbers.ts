@@ -74,11 +74,15 @@ const ZEROS: u64 = 0x3030303030303030
 }
 
 /**
- * Reads the number at `p` into `Num` (RFC 8259, "Numbers"). False when there is none; `Num.end` is then where the
- * grammar broke. `lax` also takes a plus sign, leading zeros and a missing digit on one side of the point, as
- * databases and spreadsheets write them.
+ * The grammar of a number, chosen at compile time: `Strict` is JSON's (RFC 8259, "Numbers"); `Lax` also takes a plus
+ * sign, leading zeros and a missing digit on one side of the point, as databases and spreadsheets write them.
  */
-export function readNumber(p: usize, lax: bool = false): bool {
+export type Strict = u32
+export type Lax = i32
+
+/** Reads the number at `p` into `Num`. False when there is none; `Num.end` is then where the grammar broke. */
+export function readNumber<G>(p: usize): bool {
+  const lax = isSigned<G>()
   Num.start = p
   Num.negative = false
   let c = <u32>load<u8>(p)
@@ -90,15 +94,12 @@ export function readNumber(p: usize, lax: bool = false): bool {
   // Most numbers have up to seven digits, and up to seven more behind a point.
   const head = load<u64>(p) ^ ZEROS
   const headStop = nonDigits(head)
-  if (headStop && (lax || c != 0x30 || <u32>load<u8>(p + 1) - 0x30 > 9)) {
+  if (headStop) {
     const n = <i32>(ctz(headStop) >> 3)
     const q = p + n
     const after = <i32>load<u8>(q)
-    if (n && after != 0x2e && (after | 0x20) != 0x65) {
-      setShort(valueOfEight(head << (64 - (n << 3))), n, 0, q)
-      return true
-    }
-    if (n && after == 0x2e) {
+    const whole = lax ? n > 0 : n == 1 || (n > 1 && c != 0x30)
+    if (whole && after == 0x2e) {
       const tail = load<u64>(q + 1) ^ ZEROS
       const tailStop = nonDigits(tail)
       if (tailStop && !(tailStop & 0xf0)) {
@@ -110,6 +111,9 @@ export function readNumber(p: usize, lax: bool = false): bool {
           return true
         }
       }
+    } else if (whole && (after | 0x20) != 0x65) {
+      setShort(valueOfEight(head << (64 - (n << 3))), n, 0, q)
+      return true
     }
   }
   Num.end = p

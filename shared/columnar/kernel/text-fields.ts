@@ -4,7 +4,7 @@ import { addBytes, addLevel } from './leaf'
 import { putBinary, putBoolean, putNumber, readDateText, readNonFinite, readTimestampText, readVariant, writes } from './leaf-values'
 import { space, Text } from './lexer'
 import { childOf, LEAF, LIST, Node } from './node'
-import { Num, readNumber } from './numbers'
+import { Lax, Num, readNumber } from './numbers'
 import * as S from './state'
 import { fail, State } from './state'
 
@@ -74,7 +74,7 @@ export function readLeafText<W>(node: Node, p: usize, end: usize, repetition: i3
     if (end - p >= 2 && load<u16>(p) == 0x785c) length = decodeHex(p + 2, end, Text.bytes)
     else length = State.hexBinary ? decodeHex(p, end, Text.bytes) : decodeBase64(p, end, Text.bytes)
     putBinary<W>(node, length, repetition)
-  } else if (readNumber(p, true) && Num.end == end) putNumber<W>(node, repetition)
+  } else if (readNumber<Lax>(p) && Num.end == end) putNumber<W>(node, repetition)
   else readNonFinite<W>(node, p, end, repetition)
 }
 
