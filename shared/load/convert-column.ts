@@ -3,7 +3,7 @@ import { physicalName } from '../delta/column-mapping.ts'
 import { typeText } from '../schema/type-text.ts'
 import type { Field, LogicalType } from '../schema/types.ts'
 import { findColumn, type ParquetNode } from './parquet-tree.ts'
-import { literal, quoted, sqlType } from './sql.ts'
+import { literal, quoted, sqlType, unpushed } from './sql.ts'
 
 /** How the columns of files become columns of a SELECT. */
 export interface Naming {
@@ -26,6 +26,7 @@ export const outputName = (field: Field, naming: Naming): string => (naming.phys
  * @throws IngestError `table.corrupt` (fix) when it holds values of another kind
  */
 export function columnSql(value: string, node: ParquetNode, type: LogicalType, naming: Naming, depth = 0): string {
+  if (type.kind === 'binary' && node.type === 'BLOB') return unpushed(value)
   if (isSame(node, type, naming)) return `cast(${value} as ${typeSql(type, naming)})`
   const item = `x${depth}`
   if (type.kind === 'struct' && node.shape === 'struct') {

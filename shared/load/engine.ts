@@ -103,7 +103,7 @@ function translate(cause: unknown): never {
     )
   }
   // The text also has the value, which is no business of a message.
-  const narrow = /^Conversion Error: .* when casting from source column ([^\n]+)/s.exec(text)?.[1]
+  const narrow = /^Conversion Error: .* when casting from source column (?:\d+ )?([^\n]+)/s.exec(text)?.[1]
   if (narrow !== undefined) {
     throw new IngestError(
       'table.corrupt',

@@ -27,9 +27,9 @@ export async function markDeleted(
   const unmarked = files.filter((file) => fileRows(file) === undefined)
   if (markable.length === 0) return { add: [], marked: 0, unmarked }
   const found = await session.rows(`
-    select file_index, list(file_row_number) dead from ${await tableRows(work, markable)}
-    semi join doomed using (${columns(keys.map(physicalName))}) group by file_index`)
-  const dead = new Map(found.map((row) => [Number(row.file_index), (row.dead as bigint[]).map(Number)]))
+    select _lf_file, list(_lf_row) dead from ${await tableRows(work, markable)}
+    semi join doomed using (${columns(keys.map(physicalName))}) group by _lf_file`)
+  const dead = new Map(found.map((row) => [Number(row._lf_file), (row.dead as bigint[]).map(Number)]))
 
   const marked = [...dead.values()].reduce((sum, rows) => sum + rows.length, 0)
   const kept: { file: AddFile; rows: number[] }[] = []

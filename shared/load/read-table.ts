@@ -7,7 +7,6 @@ import { mappingMode, physicalName } from '../delta/column-mapping.ts'
 import { hasFeature } from '../delta/features.ts'
 import { type ScanFile, scanFile } from '../delta/scan.ts'
 import type { TableSnapshot } from '../delta/table.ts'
-import { foldName } from '../schema/names.ts'
 import type { Field } from '../schema/types.ts'
 import type { Storage } from '../storage/storage.ts'
 import { columnSql, type Naming, nullSql, outputName } from './convert-column.ts'
@@ -15,7 +14,7 @@ import type { Session } from './engine.ts'
 import { checkCalendar } from './legacy-calendar.ts'
 import { localFile } from './local-files.ts'
 import { findColumn, markVariants, type ParquetNode, parquetColumns } from './parquet-tree.ts'
-import { literal, quoted, sqlType } from './sql.ts'
+import { literal, placed, quoted, sqlType } from './sql.ts'
 
 export interface ReadTableOptions {
   /** Only these files of the snapshot. Default: all. */
@@ -34,7 +33,7 @@ interface OpenFile extends ScanFile {
   nodes: readonly ParquetNode[]
 }
 
-const ROW_NUMBERS = 'file_row_number = true'
+const PATH = '"__path"'
 /** Up to this many deleted rows are part of the statement's text; more go through a file. */
 const INLINE_ROWS = 1000
 
@@ -95,51 +94,34 @@ async function groupSql(
 ): Promise<string> {
   const naming = { ...namingOf(table, options), file: files[0]!.add.path }
   const name = (field: Field) => quoted(outputName(field, naming))
-  const pathName = pathColumn(files[0]!)
-  const path = quoted(pathName)
   const partitions = fields.filter(({ name }) => table.metadata.partitionColumns.includes(name))
   const [nodes, deletes] = [files[0]!.nodes, files[0]!.deletedRows.length > 0]
   const outputs = fields.map((field) => {
     if (partitions.includes(field)) return `p.${name(field)}`
     const node = findColumn(nodes, field, naming.byId)
-    const value = node ? columnSql(`f.${quoted(node.name)}`, node, field.type, naming) : nullSql(field.type, naming)
+    const value = node
+      ? columnSql(`f.${placed(node.name, nodes.indexOf(node))}`, node, field.type, naming)
+      : nullSql(field.type, naming)
     return `${value} as ${name(field)}`
   })
   if (options.positions) outputs.push('p."__file"', 'f.file_row_number as "__row"')
-  const needsPath = deletes || partitions.length > 0 || options.positions
-  const settings = [
-    'hive_partitioning = false',
-    ...(needsPath ? [`filename = ${literal(pathName)}`] : []),
-    ...(deletes || options.positions ? [ROW_NUMBERS] : []),
-  ]
-  if (settings.at(-1) === ROW_NUMBERS && nodes.some((node) => foldName(node.name) === 'file_row_number')) {
-    throw new IngestError(
-      'table.unsupported_feature',
-      `rows of the data file ${naming.file} were deleted, and it has a column file_row_number, a name that stands for the place of a row here; rename the column and write the file again`,
-    )
-  }
+  // Columns are named by their place: the engine's own `filename` and `file_row_number` give way to columns of these names.
+  const places = nodes.length > 0 ? `(${nodes.map((node, at) => placed(node.name, at)).join(', ')})` : ''
   const list = files.map(({ path }) => literal(path)).join(', ')
-  let from = `read_parquet([${list}], ${settings.join(', ')}) as f`
+  let from = `read_parquet([${list}], hive_partitioning = false) as f${places}`
   if (partitions.length > 0 || options.positions) {
-    const lookup = ['"__file"', path, ...partitions.map(name)]
+    const lookup = ['"__file"', PATH, ...partitions.map(name)]
     const rows = files.map((file) => {
       const values = partitions.map((field) => partitionSql(field, file.add.partitionValues[physicalName(field)]))
       return `(${[literal(file.key), literal(file.path), ...values].join(', ')})`
     })
-    from += ` join (values ${rows.join(', ')}) as p(${lookup.join(', ')}) on f.${path} = p.${path}`
+    from += ` join (values ${rows.join(', ')}) as p(${lookup.join(', ')}) on f.filename = p.${PATH}`
   }
   if (deletes) {
     const deleted = await deletedSql(session, files)
-    from += ` anti join ${deleted} as d(path, row) on f.${path} = d.path and f.file_row_number = d.row`
+    from += ` anti join ${deleted} as d(path, row) on f.filename = d.path and f.file_row_number = d.row`
   }
   return `select ${outputs.join(', ')} from ${from}`
-}
-
-/** A name for the column of a row's file that no column of the file has. */
-function pathColumn({ nodes }: OpenFile): string {
-  let name = '__path'
-  while (nodes.some((node) => foldName(node.name) === name)) name += '_'
-  return name
 }
 
 /** A partition value from its text; empty text is null for every type (Delta protocol, "Partition Value Serialization"). */

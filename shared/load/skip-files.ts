@@ -52,7 +52,7 @@ const FIRST_ROWS = 4096
 /** The files of the table that hold a row with one of the keys of `keyTable`: the candidates, asked by their key columns. */
 export async function touchedFiles(work: Workspace, keyTable: string, keys: readonly Field[]): Promise<Bin[]> {
   const candidates = await candidateFiles(work, keyTable, keys[0]!)
-  const early = await holders(work, candidates, keyTable, keys, `where file_row_number < ${FIRST_ROWS}`)
+  const early = await holders(work, candidates, keyTable, keys, `where _lf_row < ${FIRST_ROWS}`)
   const rest = candidates.filter((file) => !early.has(file))
   const late = await holders(work, rest, keyTable, keys)
   const touched = candidates.filter((file) => early.has(file) || late.has(file))
@@ -100,8 +100,8 @@ async function holders(work: Workspace, files: AddFile[], keyTable: string, keys
   if (files.length === 0) return new Set<AddFile>()
   const names = keys.map((key) => quoted(physicalName(key))).join(', ')
   const rows = await work.session.rows(`
-    select distinct file_index from (from ${await tableRows(work, files)} ${where}) semi join ${keyTable} using (${names})`)
-  return new Set(rows.map((row) => files[Number(row.file_index) - 1]!))
+    select distinct _lf_file from (from ${await tableRows(work, files)} ${where}) semi join ${keyTable} using (${names})`)
+  return new Set(rows.map((row) => files[Number(row._lf_file) - 1]!))
 }
 
 /** Neighbours that overlap share a bin, so what is written for one bin never overlaps what is written for another. */

@@ -12,6 +12,15 @@ export const columns = (names: readonly string[], of = ''): string =>
 export const sameKey = (names: readonly string[], a: string, b: string): string =>
   names.map((name) => `${a}.${quoted(name)} = ${b}.${quoted(name)}`).join(' and ')
 
+/** A column's name by its place, which no column of a file or of the engine has: `"2 id"`. Messages of the engine show it. */
+export const placed = (name: string, at: number): string => quoted(`${at} ${name}`)
+
+/**
+ * A binary column that filters do not reach the scan of: the engine looks up one value in a file's Bloom filter by its
+ * text, and misses it (decision 0027).
+ */
+export const unpushed = (binary: string): string => `(${binary} || ''::BLOB)`
+
 /** The engine's type that Parquet writes as the Delta type (Delta protocol, "Primitive Types"). */
 export function sqlType(type: LogicalType): string {
   switch (type.kind) {

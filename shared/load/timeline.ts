@@ -86,7 +86,7 @@ export async function makeTimeline(
 /** The rows of the table with one of the keys; of a history, those that hold at the first change or later. */
 async function loadStored(work: Workspace, { keys, history }: Order) {
   const { session } = work
-  const names = columns(storedNames(work))
+  const names = columns(storedNames(work), 's')
   const key = columns(keys.map(physicalName))
   let files = await candidateFiles(work, 'focus', keys[0]!)
   if (history) {
@@ -99,7 +99,7 @@ async function loadStored(work: Workspace, { keys, history }: Order) {
   const live = `${quoted(END_AT)} is null or ${quoted(END_AT)} >= _lf_anchor`
   await session.run(`
     create temp table stored as
-    select ${names} from ${await tableRows(work, files)} join focus using (${key}) ${history ? `where ${live}` : ''}`)
+    select ${names} from ${await tableRows(work, files)} s join focus using (${key}) ${history ? `where ${live}` : ''}`)
 }
 
 /**

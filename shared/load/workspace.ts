@@ -12,7 +12,7 @@ import { changeFields, type StagedFile } from './changes.ts'
 import type { Session } from './engine.ts'
 import { localFile } from './local-files.ts'
 import { partitionSql } from './read-table.ts'
-import { literal, quoted, sqlType } from './sql.ts'
+import { literal, placed, quoted, sqlType, unpushed } from './sql.ts'
 
 /** Rows of one file are numbered below this. */
 const FILE_STRIDE = 2 ** 40
@@ -48,7 +48,7 @@ export const storedNames = (work: Workspace): string[] => work.fields.map(physic
 
 /**
  * The rows of files of the table as a relation: its columns, with null where a file is older than a column, and
- * `file_index` (from 1, in the order given), `file_row_number` (from 0). Rows deleted by a deletion vector are left out.
+ * `_lf_file` (from 1, in the order given), `_lf_row` (from 0). Rows deleted by a deletion vector are left out.
  */
 export async function tableRows(work: Workspace, files: readonly AddFile[]): Promise<string> {
   const paths = []
@@ -57,13 +57,13 @@ export async function tableRows(work: Workspace, files: readonly AddFile[]): Pro
     paths.push(await localFile(work.storage, pathOf(work, file), work.session.folder))
     if (!file.deletionVector) continue
     const rows = await readDeletionVector(work.storage, work.table.root, file.deletionVector)
-    dead.push(`select ${at + 1}::ubigint file_index, unnest([${rows.join(', ')}]::bigint[]) file_row_number`)
+    dead.push(`select ${at + 1}::ubigint _lf_file, unnest([${rows.join(', ')}]::bigint[]) _lf_row`)
   }
   const rows = withPartitions(work, files, rowsOf(work, paths, work.fields))
   if (dead.length === 0) return rows
   const vectors = `dead_rows_${work.random.uuid().replaceAll('-', '')}`
   await work.session.run(`create temp table ${vectors} as ${dead.join(' union all ')}`)
-  return `(from ${rows} anti join ${vectors} using (file_index, file_row_number))`
+  return `(from ${rows} anti join ${vectors} using (_lf_file, _lf_row))`
 }
 
 /** Partition values are in the log and not in the files. */
@@ -76,7 +76,7 @@ function withPartitions(work: Workspace, files: readonly AddFile[], rows: string
   })
   const names = fields.map((field) => quoted(physicalName(field)))
   return `(select r.* replace (${names.map((name) => `p.${name} as ${name}`).join(', ')}) from ${rows} r
-    join (values ${values.join(', ')}) p(_lf_file, ${names.join(', ')}) on r.file_index = p._lf_file)`
+    join (values ${values.join(', ')}) p(_lf_at, ${names.join(', ')}) on r._lf_file = p._lf_at)`
 }
 
 /** The columns the table is partitioned by. */
@@ -104,16 +104,22 @@ export const followedBy = (first: Changes, then: Changes): Changes => ({
 /** Staged changes as a relation: the table's columns, those of `changeFields`, and `_lf_ord`, their order. */
 export function changeRows(work: Workspace, changes: Changes): string {
   const rows = rowsOf(work, changes.paths, [...work.fields, ...changeFields])
-  return `(select * exclude (file_index, file_row_number), file_index::bigint * ${FILE_STRIDE} + file_row_number _lf_ord from ${rows})`
+  return `(select * exclude (_lf_file, _lf_row), _lf_file::bigint * ${FILE_STRIDE} + _lf_row _lf_ord from ${rows})`
 }
 
+/**
+ * The columns of files, by the place that the schema file gives them: the engine's own `file_index` and `file_row_number`
+ * give way to columns of these names.
+ */
 function rowsOf(work: Workspace, paths: readonly string[], fields: readonly Field[]): string {
-  const columns = fields.map((field) => {
-    const name = quoted(physicalName(field))
-    return `${name}::${sqlType(field.type)} ${name}`
+  const places = [...work.fields, ...changeFields].map((field, at) => placed(physicalName(field), at))
+  const outputs = fields.map((field, at) => {
+    const value = field.type.kind === 'binary' ? unpushed(places[at]!) : places[at]
+    return `${value}::${sqlType(field.type)} ${quoted(physicalName(field))}`
   })
   const files = [work.schemaFile, ...paths].map(literal)
-  return `(select ${columns.join(', ')}, file_index, file_row_number from read_parquet([${files.join(', ')}], union_by_name = true, hive_partitioning = false))`
+  return `(select ${outputs.join(', ')}, file_index _lf_file, file_row_number _lf_row
+    from read_parquet([${files.join(', ')}], union_by_name = true, hive_partitioning = false) f(${places.join(', ')}))`
 }
 
 function pathOf(work: Workspace, file: AddFile): string {

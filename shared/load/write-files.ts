@@ -58,7 +58,7 @@ export async function copyOut(
   const ids = fieldIds(fields)
   return session.rows(
     `copy (${relation}) to ${literal(join(session.folder, `out-${random.uuid()}`))} (format parquet, compression snappy,
-      return_stats, write_empty_file false, dictionary_size_limit ${DICTIONARY_VALUES}, file_size_bytes '${targetBytes}B'${ids ? `, field_ids ${ids}` : ''})`,
+      return_stats, write_empty_file false, dictionary_size_limit ${DICTIONARY_VALUES}, write_bloom_filter false, file_size_bytes '${targetBytes}B'${ids ? `, field_ids ${ids}` : ''})`,
   )
 }
 

@@ -218,14 +218,29 @@ test.each([
   expect(error.message).not.toContain('4000000000')
 })
 
-test('columns of a file may have the names that are used here', async () => {
+test("columns of a file may have the engine's own names", async () => {
   const table = await tableOf(
-    [field('__path', 'long'), field('filename', 'long'), field('day', 'date')],
-    [{ select: 'select 1 as __path, 2 as filename', partitionValues: { day: '2026-01-02' } }],
+    [field('file_row_number', 'long'), field('filename', 'long'), field('day', 'date')],
+    [{ select: 'select 1 as file_row_number, 2 as filename', partitionValues: { day: '2026-01-02' } }],
     { partitionColumns: ['day'] },
   )
 
-  expect(await read(table)).toEqual([{ __path: 1n, filename: 2n, day: new Date('2026-01-02') }])
+  const row = { file_row_number: 1n, filename: 2n, day: new Date('2026-01-02') }
+  expect(await read(table)).toEqual([row])
+  expect(await read(table, { positions: true })).toEqual([{ ...row, __file: '0.parquet', __row: 0n }])
+})
+
+test('a binary value is found in a file with a Bloom filter', async () => {
+  const table = await tableOf(
+    [field('b', 'binary')],
+    [{ select: 'select unhex(md5(i::varchar)) as b from range(100) r(i)', copy: ', dictionary_size_limit 4096' }],
+  )
+
+  const found = await engine.session(async (session) =>
+    session.rows(`from (${await readTableSql(session, ports.storage, table)}) where b = unhex(md5('5'))`),
+  )
+
+  expect(found).toHaveLength(1)
 })
 
 /** A table whose protocol has variants, which are only read here. */
