@@ -59,8 +59,9 @@ export async function underFire({
   const front = await proxy()
   const done = { serverKills: 0, producerKills: 0, cuts: 0, stuck: [] as string[] }
   const sent = new Map<string, Sent>()
+  const beginMs = performance.now()
   let server = await startServer(folder, front)
-  // A busy machine takes long to start it.
+  let startMs = performance.now() - beginMs
   const startedMs = Date.now()
   const endMs = startedMs + seconds * 1000
 
@@ -116,13 +117,16 @@ export async function underFire({
 
   async function killing() {
     do {
-      await sleep(1500 + Math.random() * 3000)
+      // Where a server takes long to start, the machine is busy: it also takes longer to do anything in its life.
+      await sleep((1500 + Math.random() * 3000) * Math.max(1, startMs / 1000))
       done.cuts += front.cut()
       await sleep(Math.random() * 300)
       server.kill('SIGKILL')
       done.serverKills++
       await gone(server)
+      const goneMs = performance.now()
       server = await startServer(folder, front)
+      startMs = performance.now() - goneMs
     } while (Date.now() < endMs - 2000)
   }
 
