@@ -5,7 +5,7 @@ import { salesforce } from '../../shared/connectors/salesforce/salesforce.ts'
 import type { Message } from '../../shared/core/change.ts'
 import type { Json } from '../../shared/core/json.ts'
 import { defineFiles, defineThings, thing } from '../fixtures/salesforce/corpus.ts'
-import { REFRESH_TOKEN } from '../fixtures/salesforce/endpoints.ts'
+import { REFRESH_TOKEN, refuse } from '../fixtures/salesforce/endpoints.ts'
 import { type SimulatedOrg, simulatedOrg } from '../fixtures/salesforce/world.ts'
 import { connect } from '../support/connector-run.ts'
 import { Replica } from '../support/replica.ts'
@@ -124,6 +124,22 @@ test.each([
   await replica.sweep()
 
   expect([missed, replica.rows.size]).toEqual([20, 19])
+})
+
+test('more deletes in a few minutes than the log gives at once have the keys compared', async () => {
+  await using world = await orgWith(20)
+  const { stream } = await open(world)
+  const replica = new Replica(stream)
+  await replica.load()
+  world.store.erase(world.things, world.ids()[0]!)
+  world.simulator.pass(3_600_000)
+  world.simulator.fault = ({ path }) =>
+    path.endsWith('/deleted/') ? refuse(400, 'EXCEEDED_ID_LIMIT', 'ID limit exceeded') : undefined
+  await replica.follow()
+  await replica.sweep()
+
+  expect(stream.mustSweepSince!(replica.cursor)).toBeLessThanOrEqual(Date.now())
+  expect(replica.rows.size).toBe(19)
 })
 
 test('a row whose transaction ends later than the time it bears is found by looking back', async () => {

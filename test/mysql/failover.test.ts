@@ -4,7 +4,7 @@ import { mysql } from '../../shared/connectors/mysql/mysql.ts'
 import { connect } from '../support/connector-run.ts'
 import { Replica } from '../support/replica.ts'
 import { sessionOn } from './database.ts'
-import { flavourOfRun, startServer } from './server.ts'
+import { flavourOfRun, isOld, startServer } from './server.ts'
 
 jest.setTimeout(120_000)
 
@@ -12,7 +12,7 @@ jest.setTimeout(120_000)
 const follow = {
   mariadb: { by: 'master_use_gtid = slave_pos', place: '@@gtid_binlog_pos', wait: 'master_gtid_wait' },
   mysql: {
-    by: 'master_auto_position = 1, get_master_public_key = 1',
+    by: `master_auto_position = 1${isOld() ? '' : ', get_master_public_key = 1'}`,
     place: '@@gtid_executed',
     wait: 'wait_for_executed_gtid_set',
   },

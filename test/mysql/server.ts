@@ -16,6 +16,13 @@ export function flavourOfRun(): Flavour {
   return flavour
 }
 
+/** The run is against MySQL 5.7: MYSQL_VERSION of the environment, which is 5.7 or 8.0, the default. */
+export function isOld(): boolean {
+  const version = process.env.MYSQL_VERSION ?? '8.0'
+  if (version !== '5.7' && version !== '8.0') throw new Error(`MYSQL_VERSION is 5.7 or 8.0, got ${version}`)
+  return flavourOfRun() === 'mysql' && version === '5.7'
+}
+
 export interface ServerProgram {
   path: string
   settings: readonly string[]
@@ -36,7 +43,7 @@ export async function startServer(
   settings: readonly string[] = [],
   flavour: Flavour = flavourOfRun(),
 ): Promise<TestServer> {
-  const program = flavour === 'mysql' ? mysqlProgram() : mariadbProgram()
+  const program = flavour === 'mariadb' ? mariadbProgram() : mysqlProgram(isOld() ? 5 : 8)
   const folder = mkdtempSync(join(tmpdir(), `lakeflow-${flavour}-`))
   const user = `--user=${process.getuid?.() === 0 ? 'root' : process.env.USER}`
   const data = `--datadir=${folder}/data`

@@ -105,7 +105,7 @@ test('through kills of ours, crashes of theirs, altered tables and a purged log,
           `alter table accounts add column added varchar(20) null after name, modify state enum('new','open','shut','gone') not null default 'new'`,
         )
       if (round === 4) await alter('alter table stock modify amount bigint; alter table accounts drop column took')
-      if (round === 5) await alter('alter table accounts rename column score to points')
+      if (round === 5) await alter('alter table accounts change score points double')
       await pause(300)
       child.kill('SIGKILL')
       outputs.push(await output)

@@ -5,7 +5,7 @@ import { typeText } from '../../shared/schema/type-text.ts'
 import { type Connected, connect } from '../support/connector-run.ts'
 import { Replica } from '../support/replica.ts'
 import { createDatabase, type TestDatabase } from './database.ts'
-import { type Flavour, flavourOfRun } from './server.ts'
+import { type Flavour, flavourOfRun, isOld } from './server.ts'
 
 jest.setTimeout(120_000)
 
@@ -190,7 +190,9 @@ const casesOf: Record<Flavour, Case[]> = {
         "'[0, -1, 127, 32768, -32769, 65536, 2147483648, -9223372036854775808, 18446744073709551615]'",
         '[0, -1, 127, 32768, -32769, 65536, 2147483648, -9223372036854775808, 18446744073709551615]',
       ],
-      ["'[1e100, -0.5, 1.0, true, false, {}, []]'", '[1e100, -0.5, 1.0, true, false, {}, []]'],
+      ["'[1e100, -0.5, true, false, {}, []]'", '[1e100, -0.5, true, false, {}, []]'],
+      // Version 5.7 writes it as 1 in an answer.
+      ...(isOld() ? [] : [["'[1.0]'", '[1.0]'] as [string, string]]),
       [
         "json_array(cast(1.50 as decimal(10,2)), cast('2024-02-29' as date), cast('12:00:01.5' as time(2)), cast('2024-02-29 01:02:03.000004' as datetime(6)))",
         '[1.50, "2024-02-29", "12:00:01.500000", "2024-02-29 01:02:03.000004"]',

@@ -16,10 +16,10 @@ export interface Refusal {
 export function refusalError({ doing, status, body, retryAfterMs }: Refusal): IngestError {
   const told = body.trim().slice(0, 300)
   const message = `${doing}: the source answered ${status}${told === '' ? '' : `: ${told}`}`
-  return new IngestError(codeOf(status), message, retryAfterMs === undefined ? {} : { retryAfterMs })
+  return new IngestError(codeOfStatus(status), message, retryAfterMs === undefined ? {} : { retryAfterMs })
 }
 
-function codeOf(status: number): ErrorCode {
+export function codeOfStatus(status: number): ErrorCode {
   if (status === 401) return 'source.auth_rejected'
   if (status === 403) return 'source.permission_denied'
   if (status === 404 || status === 410) return 'source.object_missing'

@@ -99,7 +99,7 @@ export function changeStream(source: Source): ChangeStream {
 /** What the log says of one table, as changes of its rows; and which columns it has there. */
 class LogRows {
   readonly #source: Source
-  readonly #today: Captured['today']
+  readonly #today: Pick<Captured, 'today' | 'required'>
   shape: Shape
   /** The transaction was read before. */
   #isOld = false
@@ -114,7 +114,11 @@ class LogRows {
   constructor(source: Source, shape: Shape) {
     this.#source = source
     this.shape = shape
-    this.#today = new Map(shapeOf(source.relation).map((column) => [column.name, column]))
+    const { relation } = source
+    this.#today = {
+      today: new Map(shapeOf(relation).map((column) => [column.name, column])),
+      required: new Set(relation.attributes.filter(({ nullable }) => !nullable).map(({ name }) => name)),
+    }
   }
 
   begin(isOld: boolean): void {
@@ -165,7 +169,7 @@ class LogRows {
       schema: relation.schema,
       name: relation.name,
       shape: this.shape,
-      today: this.#today,
+      ...this.#today,
       selected: new Set(selection.columns),
       foldsNames: server.foldsNames,
     })

@@ -9,6 +9,8 @@ export interface Captured extends TableName {
   shape: Shape
   /** The columns as they are today, by name: what an added column's type is known from. */
   today: ReadonlyMap<string, ShapeColumn>
+  /** Columns that hold no NULL today: one that was added as such has a value in old rows, whether the statement says so or not. */
+  required: ReadonlySet<string>
   /** The columns that are wanted. */
   selected: ReadonlySet<string>
   /** Table names are compared without regard to case. */
@@ -179,6 +181,7 @@ function addColumn(
     const hasDefault = words.includes('default') && filled !== 'null'
     if (
       hasDefault ||
+      table.required.has(today.name) ||
       / not null /.test(` ${words.join(' ')} `) ||
       words.some((word) => /^(as|generated|auto_increment|serial|primary)$/.test(word))
     )

@@ -26,7 +26,7 @@ export const mysql: Connector<MysqlConfig, Sessions> = {
     historyLoss: 'log purged, or of another server: `source.position_lost`, the table is copied again',
     limits: 'the log is read once for all captured tables of a pipeline; `parallelism` readers a table',
     tested:
-      'a real MariaDB 10.11 and a real MySQL 8.0.15; compressed transactions of MySQL by bytes made by its documentation',
+      'a real MariaDB 10.11, MySQL 8.0.15 and MySQL 5.7.22; compressed transactions of MySQL by bytes made by its documentation',
   },
   config,
   // Connections are opened when they are needed: a wrong password is the first query's error.

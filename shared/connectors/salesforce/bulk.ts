@@ -5,7 +5,7 @@ import { withQuery } from '../../connector/http/pages.ts'
 import type { Message } from '../../core/change.ts'
 import { IngestError } from '../../core/errors.ts'
 import type { Json } from '../../core/json.ts'
-import { VendorError, vendorCode } from './errors.ts'
+import { plain, translateJob, vendorCode } from './errors.ts'
 import type { Org } from './org.ts'
 
 /** A bulk query job and the page of its results to read next. */
@@ -68,9 +68,9 @@ export async function* bulkBlocks(
 
 /** True when the object or a field cannot be read in bulk at all, which the org says when the job is made. */
 export function notForBulk(error: unknown): boolean {
-  const code = vendorCode(error)
+  const code = plain(vendorCode(error) ?? '')
   if (code === 'INVALIDENTITY' || code === 'INVALIDJOB' || code === 'FEATURENOTENABLED') return true
-  return code === 'API_ERROR' && /not supported/i.test((error as IngestError).message)
+  return code === 'APIERROR' && /not supported/i.test((error as IngestError).message)
 }
 
 /**
@@ -143,14 +143,7 @@ async function isComplete({ org, doing }: BulkQuery, { id }: JobPlace): Promise<
   const job = await org.client.json({ doing, path: jobPath(org, id) }, Job)
   if (job.state === 'JobComplete') return true
   if (job.state !== 'Failed' && job.state !== 'Aborted') return false
-  const told = job.errorMessage ?? ''
-  throw new IngestError(
-    'source.unavailable',
-    `${doing}: the bulk job ${id} ended as ${job.state}${told && `: ${told}`}`,
-    {
-      cause: new VendorError(/^\w+/.exec(told)?.[0]?.toUpperCase() ?? job.state, told),
-    },
-  )
+  throw translateJob(doing, job)
 }
 
 /** One page of results. What was handed over before the body broke off is not handed over again. */

@@ -1,4 +1,4 @@
-import type { Refusal } from '../../connector/http/errors.ts'
+import { codeOfStatus, type Refusal } from '../../connector/http/errors.ts'
 import { type ErrorCode, IngestError } from '../../core/errors.ts'
 
 /** The org's own code and words: the cause of a translated error. */
@@ -20,15 +20,37 @@ export const vendorCode = (error: unknown): string | undefined =>
  * A refusal in the org's words (REST API Developer Guide, "Status Codes and Error Responses"): `[{"errorCode":
  * "INVALID_FIELD","message":"..."}]`, and `{"error":"invalid_grant","error_description":"..."}` of the token endpoint.
  */
-export function translate({ doing, body, retryAfterMs }: Refusal): IngestError | undefined {
+export function translate({ doing, status, body, retryAfterMs }: Refusal): IngestError | undefined {
+  // 16,384 bytes of address and headers; the answer is a page of the web server ("API Request Limits and Allocations").
+  if (status === 414 || status === 431)
+    return new IngestError(
+      'config.invalid',
+      `${doing}: the query is longer than the org takes (${status}); choose fewer columns, or a shorter row_filter`,
+    )
   const told = parse(body)
   if (!told) return undefined
-  const [code, advice] = meaning(told)
+  const [code, advice] = meaning(told) ?? [codeOfStatus(status)]
   const message = `${doing}: ${told.message.replace(/\s+/g, ' ').trim().slice(0, 400)} (${told.errorCode})${advice ? `; ${advice}` : ''}`
   return new IngestError(code, message, {
     cause: told,
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   })
+}
+
+/** What ended a bulk job, which names the code of what went wrong somewhere in its text, or only its own. */
+export function translateJob(doing: string, { id, state, errorMessage = '' }: EndedJob): IngestError {
+  const named = errorMessage.match(/\b[A-Z]+(_[A-Z]+)+\b/g)?.find((code) => codes.has(plain(code)))
+  const errorCode = named ?? /^\w+/.exec(errorMessage)?.[0] ?? state
+  const told = new VendorError(errorCode, errorMessage)
+  const [code, advice] = meaning(told) ?? ['source.unavailable' as const]
+  const message = `${doing}: the bulk job ${id} ended as ${state}${errorMessage && `: ${errorMessage}`}${advice ? `; ${advice}` : ''}`
+  return new IngestError(code, message, { cause: told })
+}
+
+interface EndedJob {
+  id: string
+  state: string
+  errorMessage?: string | undefined
 }
 
 /** True for the answer to an access token that has expired or was revoked. */
@@ -47,15 +69,17 @@ function parse(body: string): VendorError | undefined {
   return undefined
 }
 
-function meaning({ errorCode, message }: VendorError): readonly [ErrorCode, string?] {
+/** Undefined for a code that is not known. */
+function meaning({ errorCode, message }: VendorError): readonly [ErrorCode, string?] | undefined {
   if (errorCode === 'REQUEST_LIMIT_EXCEEDED')
     return /concurrent/i.test(message)
       ? ['source.throttled']
       : ['source.quota_spent', 'the org has no API calls left for these 24 hours; the next run goes on from here']
-  return (
-    meanings[errorCode] ?? (errorCode.startsWith('invalid_') ? ['source.auth_rejected'] : ['source.protocol_violation'])
-  )
+  return codes.get(plain(errorCode)) ?? (errorCode.startsWith('invalid_') ? ['source.auth_rejected'] : undefined)
 }
+
+/** The Bulk API writes `ExceededQuota` and `EXCEEDEDQUOTA`. */
+export const plain = (errorCode: string): string => errorCode.replaceAll('_', '').toUpperCase()
 
 const meanings: Readonly<Record<string, readonly [ErrorCode, string?]>> = {
   INVALID_SESSION_ID: ['source.auth_rejected', 'the org takes no token of this connection; look at the connected app'],
@@ -74,6 +98,8 @@ const meanings: Readonly<Record<string, readonly [ErrorCode, string?]>> = {
   INSUFFICIENT_ACCESS: ['source.permission_denied'],
   INSUFFICIENT_ACCESS_OR_READONLY: ['source.permission_denied'],
   FORBIDDEN: ['source.permission_denied'],
+  INVALID_USER: ['source.permission_denied', 'the bulk job is of another user, or this one may make none'],
+  INVALID_OPERATION_WITH_EXPIRED_PASSWORD: ['source.auth_rejected', "the user's password has expired"],
   OPERATION_TOO_LARGE: [
     'source.permission_denied',
     'give the user View All Data, so that sharing need not be worked out row by row',
@@ -92,3 +118,5 @@ const meanings: Readonly<Record<string, readonly [ErrorCode, string?]>> = {
   UNKNOWN_EXCEPTION: ['source.unavailable'],
   EXCEEDED_QUOTA: ['source.quota_spent', 'the org has no bulk jobs left for these 24 hours'],
 }
+
+const codes = new Map(Object.entries(meanings).map(([code, meaning]) => [plain(code), meaning]))

@@ -145,6 +145,7 @@ const captured = {
   name: 'orders',
   shape,
   today: new Map([...shape, column('new', 'bigint(20)')].map((each) => [each.name, each])),
+  required: new Set(['id']),
   selected: new Set(['id', 'v', 'new']),
   foldsNames: false,
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { expired, translate } from '../../../shared/connectors/salesforce/errors.ts'
+import { expired, translate, translateJob } from '../../../shared/connectors/salesforce/errors.ts'
 
 /** Bodies as the vendor's documentation and its users show them. */
 const cases = [
@@ -15,6 +15,9 @@ const cases = [
   [403, 'API_CURRENTLY_DISABLED', 'API is not enabled for this User', 'source.permission_denied'],
   [503, 'SERVER_UNAVAILABLE', 'Server temporarily unavailable', 'source.unavailable'],
   [400, 'INVALID_QUERY_LOCATOR', 'invalid query locator', 'source.unavailable'],
+  [400, 'EXCEEDEDQUOTA', 'ApiQueryJobs exceeded', 'source.quota_spent'],
+  [500, 'SOMETHING_NEW', 'an unexpected error occurred', 'source.unavailable'],
+  [400, 'SOMETHING_NEW', 'not known yet', 'source.protocol_violation'],
 ] as const
 
 test.each(cases)('%d %s: %s', (status, errorCode, message, code) => {
@@ -46,4 +49,26 @@ test('what is not the vendor’s own is left to its status, and an expired token
   expect(translate(refusal(502, '<html>Bad Gateway</html>'))).toBeUndefined()
   expect(expired(refusal(403, '[{"errorCode":"INVALID_SESSION_ID"}]'))).toBe(true)
   expect(expired(refusal(403, '[{"errorCode":"REQUEST_LIMIT_EXCEEDED"}]'))).toBe(false)
+})
+
+test.each([414, 431])('a query that is too long (%d) says what to shorten', (status) => {
+  const body = '<h1>Bad Message 414</h1><pre>reason: URI Too Long</pre>'
+
+  expect(translate({ doing: 'count Account', status, headers: new Headers(), body })).toMatchObject({
+    code: 'config.invalid',
+    message: expect.stringContaining('row_filter'),
+  })
+})
+
+test.each([
+  ["InvalidBatch : Failed to process query: INVALID_FIELD: No such column 'Foo__c'", 'source.object_missing'],
+  ['QUERY_TIMEOUT: Your query request was running for too long.', 'source.unavailable'],
+  ['ExceededQuota : the job exceeds the number allowed', 'source.quota_spent'],
+  ['InternalServerError : retried more than 15 times', 'source.unavailable'],
+  [undefined, 'source.unavailable'],
+])('a bulk job that ended with %s', (errorMessage, code) => {
+  const error = translateJob('read Account', { id: '750x', state: 'Failed', errorMessage })
+
+  expect(error).toMatchObject({ code })
+  expect(error.message).toContain(`the bulk job 750x ended as Failed${errorMessage ? `: ${errorMessage}` : ''}`)
 })
