@@ -57,10 +57,11 @@ function linesOf({ table, source, outcome, version, rows, findings, keys }: Veri
   const lines = [`${WORDS[outcome]}${table}  from ${source}${outcome === 'equal' ? size : ''}`]
   for (const finding of findings) lines.push(`  ${finding}`)
   if (!keys) return lines
-  const { onlyInSource, onlyInTable, otherValues, examples } = keys
+  const { onlyInSource, onlyInTable, otherValues, setAside, examples } = keys
   lines.push(
     `  rows only in the source: ${count(onlyInSource)}, only in the table: ${count(onlyInTable)}, with other values: ${count(otherValues)}`,
   )
+  if (setAside > 0) lines.push(`  in the quarantine: ${count(setAside)}; lakeflow replay applies them once they fit`)
   if (examples.length > 0) lines.push(`  such as ${examples.join('; ')}`)
   return lines
 }

@@ -10,6 +10,7 @@ import { compareTable, type DifferentKeys, differentKeys } from '../sync/compare
 import { findMissing } from '../sync/contained.ts'
 import { selectionOf } from '../sync/plan.ts'
 import { sampleRanges } from '../sync/sample-ranges.ts'
+import { keysSetAside } from '../sync/set-aside.ts'
 import type { SyncPorts } from '../sync/stream-run.ts'
 import { withConnection } from './connections.ts'
 import { type Project, pipelineNamed } from './project.ts'
@@ -100,7 +101,12 @@ async function verifyTable(
   const compared = await compareTable(await open(), snapshot, reading, options)
   const { equal, differences, source, table: stored } = compared
   const keyed = !equal && table.key.length > 0
-  const keys = keyed ? await differentKeys(await open(), snapshot, reading, compared, options) : undefined
+  const findKeys = async () => {
+    const stream = await open()
+    const setAside = await keysSetAside(table.destination, stream.schema.fields, table.key, ports)
+    return differentKeys(stream, snapshot, reading, compared, { ...options, setAside })
+  }
+  const keys = keyed ? await findKeys() : undefined
   return {
     ...named,
     outcome: equal ? 'equal' : 'different',

@@ -84,7 +84,8 @@ class Lines {
 
 const ESCAPES: Record<string, string> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v' }
 
-function unescaped(cell: string): string | null {
+/** A cell of COPY text. */
+export function unescaped(cell: string): string | null {
   if (cell === '\\N') return null
   if (!cell.includes('\\')) return cell
   return cell.replace(/\\(.)/gs, (_, char: string) => ESCAPES[char] ?? char)

@@ -32,6 +32,8 @@ export interface CompareOptions {
   key?: readonly string[]
   /** SQL over the table's columns: only these rows are the source's. Default: all. */
   where?: string
+  /** Keys of rows in the quarantine, as `keyText` has them. */
+  setAside?: ReadonlySet<string>
 }
 
 interface ComparePorts {
@@ -65,14 +67,20 @@ export async function compareTable(
   const differences = lacking ? [`${lacking.name}: a column of the source that the table does not have`] : []
   if (source.rows !== stored.rows)
     differences.push(`${stream.name}: ${source.rows} rows in the source, ${stored.rows} in the table`)
-  for (const { name } of shared) {
-    const [x, y] = [source.columns[name]!, stored.columns[name]!]
-    if (x.nulls !== y.nulls) differences.push(`${name}: ${x.nulls} nulls in the source, ${y.nulls} in the table`)
-    if (x.sum !== y.sum) differences.push(`${name}: values differ`)
-  }
+  // A row too many makes every column differ, which tells nothing.
+  else differences.push(...differentColumns(shared, source, stored))
   if (differences.length === 0 && source.all !== stored.all)
     differences.push(`${stream.name}: the columns hold the same values, but not in the same rows`)
   return { equal: differences.length === 0, differences, source, table: stored }
+}
+
+function differentColumns(fields: readonly Field[], source: Digest, table: Digest): string[] {
+  const named = fields.map(({ name }) => ({ name, x: source.columns[name]!, y: table.columns[name]! }))
+  const nulls = named
+    .filter(({ x, y }) => x.nulls !== y.nulls)
+    .map(({ name, x, y }) => `${name}: ${x.nulls} nulls in the source, ${y.nulls} in the table`)
+  const values = named.filter(({ x, y }) => x.sum !== y.sum).map(({ name }) => name)
+  return [...nulls, ...(values.length > 0 ? [`${values.join(', ')}: values differ`] : [])]
 }
 
 /** Keys whose rows are not the same on both sides. */
@@ -80,6 +88,8 @@ export interface DifferentKeys {
   onlyInSource: number
   onlyInTable: number
   otherValues: number
+  /** Not in the table, or with other values, because the row is in the quarantine: not counted above. */
+  setAside: number
   /** A few of them: `id = 7`. */
   examples: readonly string[]
 }
@@ -90,7 +100,7 @@ export async function differentKeys(
   table: TableSnapshot,
   ports: ComparePorts,
   { source, table: stored }: Comparison,
-  { key = [], where }: CompareOptions,
+  { key = [], where, setAside = new Set() }: CompareOptions,
 ): Promise<DifferentKeys> {
   const { fields } = stream.schema
   const shared = fields.filter(({ name }) => findField(table.schema.fields, name))
@@ -100,7 +110,7 @@ export async function differentKeys(
   const keep =
     (side: 'source' | 'table'): TakeRow =>
     (values) => {
-      const name = keyText(values, keyAt)
+      const name = keyText(keyAt.map((i) => values[i]!))
       const range = rangeOf(name)
       if (source.ranges[range] === stored.ranges[range]) return
       const found = kept.get(name) ?? {}
@@ -111,12 +121,14 @@ export async function differentKeys(
   await eachSourceRow(stream, (values) => ofSource(at.map((i) => values[i]!)))
   await eachTableRow(shared, table, ports, keep('table'), where)
   const differing = [...kept].filter(([, row]) => row.source !== row.table)
+  const aside = differing.filter(([name, row]) => row.source !== undefined && setAside.has(name))
   const count = (is: (row: { source?: bigint; table?: bigint }) => boolean) =>
-    differing.filter(([, row]) => is(row)).length
+    differing.filter(([, row]) => is(row)).length - aside.filter(([, row]) => is(row)).length
   return {
     onlyInSource: count((row) => row.table === undefined),
     onlyInTable: count((row) => row.source === undefined),
     otherValues: count((row) => row.source !== undefined && row.table !== undefined),
+    setAside: aside.length,
     examples: differing.slice(0, EXAMPLES).map(([name]) =>
       pairs(
         keyAt.map((place) => shared[place]!),
@@ -160,7 +172,7 @@ class DigestSum {
     this.#rows += 1
     const row = hashOf(JSON.stringify(values))
     this.#all = wrap(this.#all + row)
-    const range = rangeOf(keyText(values, this.#keyAt))
+    const range = rangeOf(keyText(this.#keyAt.map((i) => values[i]!)))
     this.#ranges[range] = wrap(this.#ranges[range]! + row)
     values.forEach((value, i) => {
       if (value === null) this.#nulls[i]! += 1
@@ -177,7 +189,8 @@ class DigestSum {
 
 const keyPlaces = (fields: readonly Field[], key: readonly string[]): number[] =>
   fields.flatMap(({ name }, i) => (key.length === 0 || key.includes(name) ? [i] : []))
-const keyText = (values: readonly Canonical[], at: readonly number[]) => JSON.stringify(at.map((i) => values[i]))
+/** The key of a row as one text, from its values in the order of the columns. */
+export const keyText = (values: readonly Canonical[]): string => JSON.stringify(values)
 const rangeOf = (key: string) => Number(hashOf(key) % BigInt(RANGES))
 const wrap = (sum: bigint) => BigInt.asUintN(64, sum)
 /** 64 bits of a text: of a row's values as JSON, or of one value. */
