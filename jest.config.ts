@@ -1,7 +1,7 @@
 import type { Config } from 'jest'
 
 /** One project per folder of test/; the folder says what a test needs (docs/architecture.md, "Tests"). */
-const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'mysql', 'infra', 'rehearsal', 'browser']
+const folders = ['unit', 'contract', 'service', 'interop', 'aws', 'mysql', 'infra', 'rehearsal', 'browser', 'spark']
 
 const config: Config = {
   // Of all projects: Jest ignores it inside one.
@@ -22,6 +22,7 @@ const config: Config = {
       globalTeardown: '<rootDir>/test/mysql/teardown.ts',
     }),
     ...(name === 'interop' && { globalSetup: '<rootDir>/test/interop/setup.ts' }),
+    ...(name === 'spark' && { globalSetup: '<rootDir>/test/spark/setup.ts' }),
     // Each local package links into node_modules; its sources are the ones beside it.
     modulePathIgnorePatterns: ['<rootDir>/lakehouse'],
   })),
