@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createBatchWriter } from '../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../shared/columnar/parquet-writer.ts'
 import { systemClock } from '../shared/core/clock.ts'
 import { invariant } from '../shared/core/errors.ts'
 import { systemRandom } from '../shared/core/random.ts'

@@ -1,5 +1,6 @@
 import { toBase64 } from './batch.ts'
 import { type Rejection, ZerobusError } from './errors.ts'
+import type { Lane, Window } from './lane.ts'
 import { type Post, postLane } from './post.ts'
 
 const OPEN_TIMEOUT_MS = 15_000
@@ -21,12 +22,6 @@ export interface Opened extends LeftOut {
   encodings: readonly string[]
   binary: boolean
   post?: Post
-}
-
-/** What may be in flight. */
-export interface Window {
-  bytes: number
-  records: number
 }
 
 export interface Column {
@@ -61,17 +56,6 @@ export interface Socket {
   close(code?: number): void
 }
 export type SocketClass = new (url: string, protocols: string[]) => Socket
-
-/** The way of ingest messages: the socket, or requests beside it. */
-export interface Lane {
-  readonly binary: boolean
-  readonly messageBytes: number
-  readonly window: Window
-  /** A message costs the same however little is in it, so that few and full ones are better. */
-  readonly isPaidByRequest: boolean
-  /** A message on an ended connection goes nowhere. */
-  send(message: string | Uint8Array<ArrayBuffer>): void
-}
 
 export interface Connection {
   readonly opened: Opened

@@ -1,6 +1,7 @@
 export type { Compression } from './batch.ts'
 export type { Column, SocketClass } from './connection.ts'
 export { RejectedRecordsError, type Rejection, ZerobusError } from './errors.ts'
+export type { ZerobusRecord } from './intake.ts'
 export type { Spool, StreamOptions } from './options.ts'
 export { type SdkOptions, type TableProperties, ZerobusSdk } from './sdk.ts'
-export { type ZerobusRecord, ZerobusStream } from './stream.ts'
+export { ZerobusStream } from './stream.ts'

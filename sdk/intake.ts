@@ -2,7 +2,9 @@ import { toLine } from './batch.ts'
 import { ZerobusError } from './errors.ts'
 import type { Spool } from './options.ts'
 import type { Sender } from './sender.ts'
-import type { ZerobusRecord } from './stream.ts'
+
+/** One record: its JSON as text or as UTF-8 bytes, or an object. */
+export type ZerobusRecord = string | Uint8Array | object
 
 export interface IntakePorts {
   sender: Sender

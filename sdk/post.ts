@@ -1,4 +1,4 @@
-import type { Lane, Window } from './connection.ts'
+import type { Lane, Window } from './lane.ts'
 
 /** Where a server takes ingest frames as requests, beside the socket. */
 export interface Post {

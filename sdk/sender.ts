@@ -1,6 +1,7 @@
 import { type Batch, type Compression, encodeMessage, encodeRows } from './batch.ts'
-import type { Connection, Window } from './connection.ts'
+import type { Connection } from './connection.ts'
 import { asZerobusError, type ZerobusError } from './errors.ts'
+import type { Window } from './lane.ts'
 import type { StreamOptions } from './options.ts'
 import { Outbox } from './outbox.ts'
 

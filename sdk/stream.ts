@@ -1,7 +1,7 @@
 import { type Batch, inBatches } from './batch.ts'
 import type { Column, LeftOut, Opened, ServerMessage } from './connection.ts'
 import { ZerobusError } from './errors.ts'
-import { Intake } from './intake.ts'
+import { Intake, type ZerobusRecord } from './intake.ts'
 import { Link, type StreamTarget } from './link.ts'
 import type { StreamOptions } from './options.ts'
 import { Rejections } from './rejections.ts'
@@ -9,9 +9,6 @@ import { Sender } from './sender.ts'
 import { Waiters } from './waiters.ts'
 
 const COMMIT_POLL_MS = 1000
-
-/** One record: its JSON as text or as UTF-8 bytes, or an object. */
-export type ZerobusRecord = string | Uint8Array | object
 
 /** One ordered stream of records into one table: a session of docs/protocol.md. Made by `ZerobusSdk.createStream`. */
 export class ZerobusStream {

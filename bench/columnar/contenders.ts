@@ -13,7 +13,7 @@ export type Contender = (input: string) => Promise<Run> | Run
 const READ_BYTES = 1 << 20
 
 const ours: Contender = async () => {
-  const { createBatchWriter } = await import('../../shared/columnar/batch-writer.ts')
+  const { createBatchWriter } = await import('../../shared/columnar/parquet-writer.ts')
   return (set, input, output) => writeOurs(createBatchWriter(set.schema), set, input, output)
 }
 
@@ -35,7 +35,7 @@ function writeOurs(writer: BatchWriter, set: DataSet, input: string, output: str
 
 /** Objects, as a connector holds them: parsed here, so that the text is the same as for the other writers of rows. */
 const ourRows: Contender = async () => {
-  const { createBatchWriter } = await import('../../shared/columnar/batch-writer.ts')
+  const { createBatchWriter } = await import('../../shared/columnar/parquet-writer.ts')
   return (set, input, output) => {
     const writer = createBatchWriter(set.schema)
     const parts: Uint8Array[] = []

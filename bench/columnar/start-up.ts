@@ -1,6 +1,6 @@
 /** Prints what a first file of one row takes, in ms: loading the code, compiling and opening the kernel, writing. */
 const begin = performance.now()
-const { createBatchWriter } = await import('../../shared/columnar/batch-writer.ts')
+const { createBatchWriter } = await import('../../shared/columnar/parquet-writer.ts')
 const loaded = performance.now()
 const writer = createBatchWriter({ fields: [{ name: 'a', type: { kind: 'long' }, nullable: true }] })
 const opened = performance.now()

@@ -1,5 +1,5 @@
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
-import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../shared/columnar/parquet-writer.ts'
 import { defaultFlushLimits } from '../../shared/push/flush.ts'
 import { flushOnce } from '../../shared/push/flush-once.ts'
 import { tableFile } from '../../shared/push/table-file.ts'

@@ -4,7 +4,7 @@ import { IngestError } from '../../shared/core/errors.ts'
 import { tableRoot } from '../../shared/delta/table-root.ts'
 import { openEngine } from '../../shared/load/engine.ts'
 import { optimizeTable } from '../../shared/load/optimize.ts'
-import { tableNameText } from '../../shared/pipeline/resolve.ts'
+import { tableNameText } from '../../shared/pipeline/table-name.ts'
 import type { Command } from '../command.ts'
 import { bytes, count } from '../numbers.ts'
 

@@ -1,6 +1,7 @@
 import { runNow, validatePipeline } from '../../shared/control/run.ts'
 import { IngestError } from '../../shared/core/errors.ts'
-import { type ResolvedTable, tableNameText } from '../../shared/pipeline/resolve.ts'
+import type { ResolvedTable } from '../../shared/pipeline/resolve.ts'
+import { tableNameText } from '../../shared/pipeline/table-name.ts'
 import type { Command, CommandContext } from '../command.ts'
 import { isDeadHere, thisHolder } from '../holder.ts'
 import { ProgressDisplay } from '../progress-display.ts'

@@ -4,7 +4,7 @@ import { readSnapshot } from '../../shared/delta/snapshot.ts'
 import { tableRoot } from '../../shared/delta/table-root.ts'
 import { vacuum as vacuumTable } from '../../shared/delta/vacuum.ts'
 import { vacuumHidden } from '../../shared/load/vacuum-hidden.ts'
-import { tableNameText } from '../../shared/pipeline/resolve.ts'
+import { tableNameText } from '../../shared/pipeline/table-name.ts'
 import type { Command } from '../command.ts'
 import { bytes, count } from '../numbers.ts'
 

@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws'
+import type { Receipt } from '../../shared/push/batch.ts'
 import type { AckFrame } from '../../shared/push/frames.ts'
 import type { Window } from '../../shared/push/pressure.ts'
-import type { Receipt } from '../../shared/push/receive.ts'
 
 /** Answers that a producer has not taken. Beyond it nothing more is read from it: each frame it sends asks for another. */
 const MAX_UNTAKEN_BYTES = 1 << 20

@@ -4,13 +4,13 @@ import { type Committer, openCommitter, type PushCommitPorts } from '../../share
 import { isForGood, keepDeadLetter } from '../../shared/push/dead-letters.ts'
 import {
   createFlusher,
-  type FlushedFile,
   type Flusher,
   type FlushLimits,
   type FlushPorts,
   VISIBILITY_MS,
 } from '../../shared/push/flush.ts'
 import { prefixEnd } from '../../shared/push/intervals.ts'
+import type { FlushedFile } from '../../shared/push/open-files.ts'
 import type { WriteThrough } from '../../shared/push/receive.ts'
 import { committedRanges } from '../../shared/push/stored-sessions.ts'
 import { rootOf } from '../../shared/push/tables.ts'

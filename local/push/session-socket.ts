@@ -1,6 +1,7 @@
 import type { WebSocket } from 'ws'
 import { asIngestError, IngestError } from '../../shared/core/errors.ts'
 import { authorize, may, type Principal } from '../../shared/push/auth.ts'
+import type { Receipt } from '../../shared/push/batch.ts'
 import {
   decodeBinary,
   decodeText,
@@ -12,7 +13,7 @@ import {
   type ReceivedFrame,
   type ServerFrame,
 } from '../../shared/push/frames.ts'
-import { type Receipt, turns } from '../../shared/push/receive.ts'
+import { turns } from '../../shared/push/receive.ts'
 import * as machine from '../../shared/push/session.ts'
 import { rejectionsOf } from '../../shared/push/stored-rejections.ts'
 import { beginSession, noteDurable, resumeSession } from '../../shared/push/stored-sessions.ts'

@@ -1,5 +1,5 @@
 import { parentPort } from 'node:worker_threads'
-import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../shared/columnar/parquet-writer.ts'
 import { asIngestError, type IngestErrorOptions, invariant } from '../../shared/core/errors.ts'
 import { giveBack } from '../../shared/push/payload.ts'
 import { type TableFile, tableFile } from '../../shared/push/table-file.ts'

@@ -1,6 +1,4 @@
 import type { Row } from '../core/change.ts'
-import type { Schema } from '../schema/types.ts'
-import { ParquetWriter } from './parquet-writer.ts'
 
 /** How a batch is read and written. Every field has a default; see the README's table of measurements for why. */
 export interface BatchOptions {
@@ -106,13 +104,4 @@ export interface BatchWriter {
   takeRejected(): Rejection[]
   /** Ends the last record and the file; the last bytes are then in `take`. The writer must not be used after it. */
   finish(): FinishedFile
-}
-
-/**
- * A writer of one Parquet file with the columns of `schema`.
- *
- * It holds one instance of the kernel until `finish`. A writer that is dropped without it is collected as garbage.
- */
-export function createBatchWriter(schema: Schema, options: BatchOptions = {}): BatchWriter {
-  return new ParquetWriter(schema, options)
 }

@@ -253,3 +253,12 @@ export class ParquetWriter implements BatchWriter {
     this.#offset += bytes.length
   }
 }
+
+/**
+ * A writer of one Parquet file with the columns of `schema`.
+ *
+ * It holds one instance of the kernel until `finish`. A writer that is dropped without it is collected as garbage.
+ */
+export function createBatchWriter(schema: Schema, options: BatchOptions = {}): BatchWriter {
+  return new ParquetWriter(schema, options)
+}

@@ -1,6 +1,6 @@
 import { IngestError } from '../core/errors.ts'
 import { didYouMean } from '../pipeline/nearest.ts'
-import { type TableName, tableNameText } from '../pipeline/resolve.ts'
+import { type TableName, tableNameText } from '../pipeline/table-name.ts'
 import type { Storage } from '../storage/storage.ts'
 
 /** Every table of the lakehouse or of one catalog, by name. Costs one listing for each table, however many files it has. */

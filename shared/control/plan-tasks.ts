@@ -1,5 +1,5 @@
 import { asIngestError, type IngestError } from '../core/errors.ts'
-import { tableNameText } from '../pipeline/resolve.ts'
+import { tableNameText } from '../pipeline/table-name.ts'
 import { claimRun, releaseRun } from '../state/active-runs.ts'
 import { idleStream, type Run, runId, type StreamSummary, saveRun } from '../state/runs.ts'
 import { EventLog } from '../sync/event-log.ts'

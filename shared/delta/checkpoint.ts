@@ -1,4 +1,4 @@
-import { createBatchWriter } from '../columnar/batch-writer.ts'
+import { createBatchWriter } from '../columnar/parquet-writer.ts'
 import type { Row } from '../core/change.ts'
 import { invariant } from '../core/errors.ts'
 import { parseTypeText } from '../schema/type-text.ts'

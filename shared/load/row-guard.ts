@@ -1,4 +1,5 @@
-import { type BatchOptions, type BatchWriter, createBatchWriter } from '../columnar/batch-writer.ts'
+import type { BatchOptions, BatchWriter } from '../columnar/batch-writer.ts'
+import { createBatchWriter } from '../columnar/parquet-writer.ts'
 import type { Block, Change, Row } from '../core/change.ts'
 import type { LogicalType } from '../schema/types.ts'
 import { ABSENT } from './changes.ts'

@@ -1,10 +1,5 @@
-import {
-  type BatchOptions,
-  type BatchWriter,
-  createBatchWriter,
-  type FinishedFile,
-  type Rejection,
-} from '../columnar/batch-writer.ts'
+import type { BatchOptions, BatchWriter, FinishedFile, Rejection } from '../columnar/batch-writer.ts'
+import { createBatchWriter } from '../columnar/parquet-writer.ts'
 import type { Block, Change, Row } from '../core/change.ts'
 import type { Random } from '../core/random.ts'
 import type { Field, Schema } from '../schema/types.ts'

@@ -9,6 +9,7 @@ import { type SelectedTable, selectTables, type WasRead } from './select-tables.
 import { SourceColumns } from './source-columns.ts'
 import type { PipelineSpec } from './spec.ts'
 import { driftPolicy } from './table-configuration.ts'
+import type { TableName } from './table-name.ts'
 
 /** One source table with everything a pipeline decided about it: what the sync engine reads and where it goes. */
 export interface ResolvedTable {
@@ -50,15 +51,6 @@ export interface ResolvedTable {
   sourceMetadataColumn?: string
   connectorOptions?: ConnectorOptions
 }
-
-export interface TableName {
-  catalog: string
-  schema: string
-  table: string
-}
-
-/** `main.shop.orders`. */
-export const tableNameText = ({ catalog, schema, table }: TableName) => `${catalog}.${schema}.${table}`
 
 /**
  * What a pipeline reads and where it goes: its spec laid over what discovery found. The notes say what was decided for

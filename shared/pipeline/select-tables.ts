@@ -2,9 +2,9 @@ import type { SourceTable } from '../connector/connector.ts'
 import { IngestError } from '../core/errors.ts'
 import type { ConnectorOptions } from './connector-options.ts'
 import { didYouMean } from './nearest.ts'
-import type { TableName } from './resolve.ts'
 import type { PipelineSpec } from './spec.ts'
 import { mergeTableConfiguration, type TableConfiguration } from './table-configuration.ts'
+import type { TableName } from './table-name.ts'
 
 /** A chosen source table before its columns are decided. */
 export interface SelectedTable {

@@ -3,7 +3,7 @@ import type { Random } from '../core/random.ts'
 import { decodeFrames, encodeFrame } from '../queue/frame.ts'
 import type { Queue, QueueRecord, ReceivedRecord } from '../queue/queue.ts'
 import type { Storage } from '../storage/storage.ts'
-import type { FlushedFile } from './flush.ts'
+import type { FlushedFile } from './open-files.ts'
 
 /**
  * A flushed file on its way to a committer in another process. Its events have left the queue by then, so the announcement

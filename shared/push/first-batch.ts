@@ -1,7 +1,7 @@
 import { IngestError } from '../core/errors.ts'
+import type { IngestBatch } from './batch.ts'
 import { columnsOfRecords } from './infer-columns.ts'
 import type { PushLimits } from './payload.ts'
-import type { IngestBatch } from './receive.ts'
 import type { PushTable, PushTables } from './tables.ts'
 
 /**

@@ -1,31 +1,14 @@
 import { hasPassed } from '../core/clock.ts'
 import { IngestError } from '../core/errors.ts'
-import type { AddFile } from '../delta/actions.ts'
 import type { Queue, ReceivedRecord } from '../queue/queue.ts'
 import type { StateStore } from '../state/state-store.ts'
 import { isForGood } from './dead-letters.ts'
 import { type Intervals, missingFrom, overlaps } from './intervals.ts'
-import { type OpenFilesLimits, type OpenFilesPorts, openFiles } from './open-files.ts'
+import { type FlushedFile, type OpenFilesLimits, type OpenFilesPorts, openFiles } from './open-files.ts'
 import { headerOf, type WriteThrough, type Written } from './receive.ts'
 import { committedRanges } from './stored-sessions.ts'
 import { isRefusal } from './table-file.ts'
 import type { PushTables } from './tables.ts'
-
-/** A staged file and the records it holds: what a committer commits. */
-export interface FlushedFile {
-  table: string
-  /** Relative to the table. */
-  path: string
-  /** Undefined when no record of it has a row: all were left out. */
-  add?: AddFile
-  rows: number
-  /** The offsets of each session that the file stands for. */
-  ranges: Readonly<Record<string, Intervals>>
-  /** Of the queue records to delete once the file is committed. */
-  receipts: readonly string[]
-  /** When the oldest of its records was received. */
-  oldestMs: number
-}
 
 export interface FlushPorts extends OpenFilesPorts {
   state: StateStore

@@ -2,13 +2,29 @@ import type { BatchOptions } from '../columnar/batch-writer.ts'
 import { type Clock, hasPassed } from '../core/clock.ts'
 import { invariant } from '../core/errors.ts'
 import type { Random } from '../core/random.ts'
+import type { AddFile } from '../delta/actions.ts'
 import { addFile } from '../delta/stats.ts'
-import type { FlushedFile } from './flush.ts'
 import { addRanges, type Intervals, overlaps, without } from './intervals.ts'
 import type { BatchHeader } from './receive.ts'
 import type { TableSchema } from './schemas.ts'
 import { isRefusal, type OpenTableFile, type TableFile } from './table-file.ts'
 import type { PushTable } from './tables.ts'
+
+/** A staged file and the records it holds: what a committer commits. */
+export interface FlushedFile {
+  table: string
+  /** Relative to the table. */
+  path: string
+  /** Undefined when no record of it has a row: all were left out. */
+  add?: AddFile
+  rows: number
+  /** The offsets of each session that the file stands for. */
+  ranges: Readonly<Record<string, Intervals>>
+  /** Of the queue records to delete once the file is committed. */
+  receipts: readonly string[]
+  /** When the oldest of its records was received. */
+  oldestMs: number
+}
 
 /** A file that takes rows, and what it stands for once it is committed. */
 export interface OpenFile {

@@ -4,32 +4,14 @@ import { IngestError } from '../core/errors.ts'
 import type { Queue, QueueRecord, ReceivedRecord } from '../queue/queue.ts'
 import type { Schema } from '../schema/types.ts'
 import type { StateStore } from '../state/state-store.ts'
-import type { Encoding, RecordRejection } from './frames.ts'
+import type { IngestBatch, Receipt } from './batch.ts'
+import type { Encoding } from './frames.ts'
 import { columnsOfRecords } from './infer-columns.ts'
 import { addRanges, type Intervals } from './intervals.ts'
 import type { PushLimits } from './payload.ts'
 import type { TableSchema } from './schemas.ts'
 import { keepRejections } from './stored-rejections.ts'
 import type { PushTable, PushTables, TablePolicy } from './tables.ts'
-
-/** One ingest message of a session, its rows as they came. */
-export interface IngestBatch {
-  session: string
-  offset: number
-  count: number
-  encoding: Encoding
-  body: Uint8Array
-  schemaVersion?: number
-}
-
-/** What was made of a batch, once it is durable. */
-export interface Receipt {
-  schemaVersion: number
-  /** Offsets of records left out. */
-  rejectedRanges: Intervals
-  /** The reasons of the first 100 of them. */
-  rejected: readonly RecordRejection[]
-}
 
 /** Records of a body and those that do not fit. Runs here or on a worker thread. */
 export type Validate = (input: ValidateInput) => Promise<Validation>

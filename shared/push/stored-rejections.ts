@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import type { Json } from '../core/json.ts'
 import type { EntryWrite } from '../state/state-store.ts'
+import type { IngestBatch, Receipt } from './batch.ts'
 import type { RecordRejection } from './frames.ts'
 import { addRanges } from './intervals.ts'
-import type { IngestBatch, Receipt } from './receive.ts'
 import type { SessionPorts } from './stored-sessions.ts'
 
 /**

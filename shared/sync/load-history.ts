@@ -5,16 +5,10 @@ import { locate } from '../delta/file-path.ts'
 import { fileRows } from '../delta/skipping.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import type { StagedFile } from '../load/changes.ts'
-import { historySchema } from '../load/history-columns.ts'
 import { merge } from '../load/merge.ts'
 import { requireFew } from '../load/snapshot-changes.ts'
-import type { Schema } from '../schema/types.ts'
 import type { LoadPlan } from './load-plan.ts'
-import { keepsHistory, mergeSpec, quarantine, type StreamRun, type StreamTask, setAside } from './stream-run.ts'
-
-/** The columns of a stream's table. */
-export const tableSchema = (task: StreamTask, schema: Schema): Schema =>
-  keepsHistory(task) ? historySchema(schema, task.table.sequenceBy) : schema
+import { mergeSpec, quarantine, type StreamRun, setAside } from './stream-run.ts'
 
 /**
  * What a full copy makes of a history: rows that differ from their open version begin a new one, keys that are not there

@@ -6,8 +6,7 @@ import { EPOCH } from '../load/sidecar.ts'
 import { fieldsOf, replacedColumns, withoutSchema } from '../load/target.ts'
 import type { Load } from '../state/streams.ts'
 import { driftOf, schemaOfCopy } from './follow-schema.ts'
-import { tableSchema } from './load-history.ts'
-import { keepsHistory, mergesByKey, type StreamRun } from './stream-run.ts'
+import { keepsHistory, mergesByKey, type StreamRun, tableSchema } from './stream-run.ts'
 
 /** What a copy was begun as, kept with it so that every piece, the swap and each process that goes on with it agree. */
 export interface LoadPlan {

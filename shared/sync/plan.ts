@@ -1,6 +1,7 @@
 import type { Connector, Selection, SourceTable } from '../connector/connector.ts'
-import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
+import type { ResolvedTable } from '../pipeline/resolve.ts'
 import type { PipelineSpec } from '../pipeline/spec.ts'
+import { tableNameText } from '../pipeline/table-name.ts'
 import type { KnownTables } from '../state/known-tables.ts'
 import { planTables, type TablePlan } from './table-drift.ts'
 

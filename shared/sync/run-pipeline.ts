@@ -1,5 +1,6 @@
 import type { Stream } from '../connector/connector.ts'
-import { type ResolvedTable, tableNameText } from '../pipeline/resolve.ts'
+import type { ResolvedTable } from '../pipeline/resolve.ts'
+import { tableNameText } from '../pipeline/table-name.ts'
 import { endedRun, idleStream, type Run, runId, type StreamSummary, saveRun } from '../state/runs.ts'
 import { EventLog } from './event-log.ts'
 import type { Report } from './progress.ts'

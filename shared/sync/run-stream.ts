@@ -9,10 +9,17 @@ import { takeWriter } from '../state/writers.ts'
 import { followChanges } from './follow-changes.ts'
 import { driftOf, tellDrift, wantsBackfill } from './follow-schema.ts'
 import { joinSmallFiles } from './join-small-files.ts'
-import { tableSchema } from './load-history.ts'
 import { loadStream } from './load-stream.ts'
 import { refreshAfter, taskNow } from './refresh.ts'
-import { Reading, readingOf, type StreamRun, type StreamTask, type SyncPorts, type Tally } from './stream-run.ts'
+import {
+  Reading,
+  readingOf,
+  type StreamRun,
+  type StreamTask,
+  type SyncPorts,
+  type Tally,
+  tableSchema,
+} from './stream-run.ts'
 import { sweepKeys } from './sweep-keys.ts'
 
 export interface StreamResult {

@@ -5,12 +5,14 @@ import type { Random } from '../core/random.ts'
 import type { TableChange, TableSnapshot } from '../delta/table.ts'
 import { type CommitLog, commitOnce } from '../load/commit-once.ts'
 import type { Engine } from '../load/engine.ts'
+import { historySchema } from '../load/history-columns.ts'
 import type { Landing } from '../load/landing.ts'
 import type { MergeSpec } from '../load/merge.ts'
 import type { Place } from '../load/quarantine.ts'
 import { guardRows } from '../load/row-guard.ts'
 import { openStage, type RejectedRow, type Stage } from '../load/stage.ts'
 import type { ResolvedTable } from '../pipeline/resolve.ts'
+import type { Schema } from '../schema/types.ts'
 import type { StateStore } from '../state/state-store.ts'
 import type { StreamKey, StreamState } from '../state/streams.ts'
 import type { Writer } from '../state/writers.ts'
@@ -93,6 +95,10 @@ export function mergesByKey({ table }: StreamTask): boolean {
  */
 export const copyMergesByKey = (task: StreamTask): boolean =>
   mergesByKey(task) || (task.table.mode === 'cdc' && task.table.key.length > 0)
+
+/** The columns of a stream's table. */
+export const tableSchema = (task: StreamTask, schema: Schema): Schema =>
+  keepsHistory(task) ? historySchema(schema, task.table.sequenceBy) : schema
 
 /** The table keeps every version of a row. */
 export const keepsHistory = (task: StreamTask): boolean => mergesByKey(task) && task.table.scdType === 'SCD_TYPE_2'

@@ -1,14 +1,9 @@
 import type { SourceTable } from '../connector/connector.ts'
 import { IngestError } from '../core/errors.ts'
-import {
-  type ResolvedTable,
-  refusedTable,
-  resolvePipeline,
-  type TableName,
-  tableNameText,
-} from '../pipeline/resolve.ts'
+import { type ResolvedTable, refusedTable, resolvePipeline } from '../pipeline/resolve.ts'
 import type { PipelineSpec } from '../pipeline/spec.ts'
 import { driftPolicy, mergeTableConfiguration } from '../pipeline/table-configuration.ts'
+import { type TableName, tableNameText } from '../pipeline/table-name.ts'
 import type { DriftAction, SchemaChange } from '../schema/schema-change.ts'
 import type { KnownTable, KnownTables } from '../state/known-tables.ts'
 

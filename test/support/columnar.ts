@@ -14,7 +14,8 @@ import {
   DuckDBTimestampValue,
 } from '@duckdb/node-api'
 import { parquetReadObjects } from 'hyparquet'
-import { type BatchOptions, createBatchWriter } from '../../shared/columnar/batch-writer.ts'
+import type { BatchOptions } from '../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../shared/columnar/parquet-writer.ts'
 import type { LogicalType, Schema } from '../../shared/schema/types.ts'
 
 /** More runs of the long tests: `npm run soak` sets it. */

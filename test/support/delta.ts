@@ -1,4 +1,4 @@
-import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../shared/columnar/parquet-writer.ts'
 import type { Row } from '../../shared/core/change.ts'
 import { invariant } from '../../shared/core/errors.ts'
 import type { Random } from '../../shared/core/random.ts'

@@ -1,4 +1,4 @@
-import { createBatchWriter } from '../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../shared/columnar/parquet-writer.ts'
 import { readAnnouncement } from '../../shared/push/announcement.ts'
 import { commitAnnounced } from '../../shared/push/commit-announced.ts'
 import { defaultFlushLimits } from '../../shared/push/flush.ts'

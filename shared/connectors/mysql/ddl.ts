@@ -1,5 +1,5 @@
+import { dataTypeOf, listOf } from './column-type.ts'
 import { splitByComma, type TableName, type Token, Words } from './ddl-words.ts'
-import { dataTypeOf, listOf } from './log-values.ts'
 import { isWider, type Shape, type ShapeColumn } from './shape.ts'
 
 /** What a statement in the log did to a table: nothing, defined columns of it (these may be as they were), or made its rows others without saying so. */

@@ -1,6 +1,7 @@
 import { IngestError } from '../../core/errors.ts'
 import { JsonText } from '../../core/json.ts'
 import { textDecoder } from './charsets.ts'
+import { dataTypeOf, listOf } from './column-type.ts'
 import { decimalReader } from './decimal.ts'
 import { jsonText } from './jsonb.ts'
 import { dayText, fraction, instantText, momentText, oldMoment, oldTime, timeText } from './log-moments.ts'
@@ -137,18 +138,6 @@ function filled(bytes: Buffer, length: number): Buffer {
   const whole = Buffer.alloc(Math.max(length, bytes.length))
   bytes.copy(whole)
   return whole
-}
-
-export const dataTypeOf = (columnType: string): string => /^[a-z0-9]+/.exec(columnType)?.[0] ?? ''
-
-/** The names in `enum('a','it''s')`, as information_schema writes them. */
-export function listOf(columnType: string): string[] {
-  const plain: Record<string, string> = { n: '\n', r: '\r', t: '\t', '0': '\0', Z: '\x1a' }
-  return [...columnType.slice(columnType.indexOf('(')).matchAll(/'((?:[^'\\]|''|\\.)*)'/gs)].map(([, name]) =>
-    name!.replace(/''|\\(.)/gs, (_, letter: string | undefined) =>
-      letter === undefined ? "'" : (plain[letter] ?? letter),
-    ),
-  )
 }
 
 function members(bytes: Buffer, at: number, length: number, names: readonly string[]): string {

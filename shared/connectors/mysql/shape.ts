@@ -1,6 +1,6 @@
 import * as z from 'zod'
+import { dataTypeOf, listOf } from './column-type.ts'
 import type { Relation } from './discover.ts'
-import { dataTypeOf, listOf } from './log-values.ts'
 
 /** A table's columns, in order, as they are at one place of the log: what its rows are read with. */
 export type Shape = readonly ShapeColumn[]

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { parquetReadObjects } from 'hyparquet'
-import { type BatchOptions, createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
+import type { BatchOptions } from '../../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../../shared/columnar/parquet-writer.ts'
 import { createValidator } from '../../../shared/columnar/validate.ts'
 import type { Schema } from '../../../shared/schema/types.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
 import { acquireKernel, releaseKernel } from '../../../shared/columnar/kernel.ts'
+import { createBatchWriter } from '../../../shared/columnar/parquet-writer.ts'
 import type { Schema } from '../../../shared/schema/types.ts'
 import { queryFile, readDuckdb, writeFile } from '../../support/columnar.ts'
 

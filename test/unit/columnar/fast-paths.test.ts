@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { expect, test } from '@jest/globals'
-import { createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../../shared/columnar/parquet-writer.ts'
 import type { LogicalType, Schema } from '../../../shared/schema/types.ts'
 import { readDuckdb, readHyparquet, writeFile } from '../../support/columnar.ts'
 

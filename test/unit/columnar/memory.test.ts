@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
-import { type BatchOptions, createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
+import type { BatchOptions } from '../../../shared/columnar/batch-writer.ts'
 import { acquireKernel, releaseKernel } from '../../../shared/columnar/kernel.ts'
+import { createBatchWriter } from '../../../shared/columnar/parquet-writer.ts'
 import type { LogicalType, Schema } from '../../../shared/schema/types.ts'
 import { soak } from '../../support/columnar.ts'
 

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { parquetReadObjects } from 'hyparquet'
-import { type BatchOptions, createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
+import type { BatchOptions } from '../../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../../shared/columnar/parquet-writer.ts'
 import type { Field, LogicalType } from '../../../shared/schema/types.ts'
 import { readHyparquet, writeFile } from '../../support/columnar.ts'
 

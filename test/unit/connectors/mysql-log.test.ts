@@ -1,6 +1,7 @@
 import { zstdCompressSync } from 'node:zlib'
 import { expect, test } from '@jest/globals'
 import { textDecoder } from '../../../shared/connectors/mysql/charsets.ts'
+import { listOf } from '../../../shared/connectors/mysql/column-type.ts'
 import { effectOf } from '../../../shared/connectors/mysql/ddl.ts'
 import { decimalReader } from '../../../shared/connectors/mysql/decimal.ts'
 import { jsonText } from '../../../shared/connectors/mysql/jsonb.ts'
@@ -13,7 +14,6 @@ import {
   type LogPlace,
   MovingPlace,
 } from '../../../shared/connectors/mysql/log-place.ts'
-import { listOf } from '../../../shared/connectors/mysql/log-values.ts'
 
 const bytes = (hex: string) => Buffer.from(hex.replace(/\s/g, ''), 'hex')
 

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { createBatchWriter } from '../../../shared/columnar/batch-writer.ts'
+import { createBatchWriter } from '../../../shared/columnar/parquet-writer.ts'
 import { createValidator } from '../../../shared/columnar/validate.ts'
 import { arrayToLines, countRecords, inPieces, keepRecords, surveyRecords } from '../../../shared/push/records.ts'
 import { column } from '../../support/delta.ts'
