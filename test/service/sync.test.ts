@@ -136,7 +136,6 @@ test('the checker sees one changed, lost, doubled or exchanged value', async () 
   expect(await differences(sync)).toEqual([
     'events: payload: values differ',
     'accounts: public.accounts: 99 rows in the source, 100 in the table',
-    ...['id', 'name', 'balance', 'tags', 'changed'].map((column) => `accounts: ${column}: values differ`),
     'prices: public.prices: the columns hold the same values, but not in the same rows',
   ])
 })
