@@ -87,7 +87,6 @@ export interface SourceTable {
 /** `snapshot`: whole each time. `query`: rows whose cursor columns grew. `cdc`: the source's own changefeed. */
 export type ReadMode = 'snapshot' | 'query' | 'cdc'
 
-/** What a pipeline wants of a source table: pushed down to the source. */
 /** A table that is read by change capture. The same one may be read to several places, each a reader of its own. */
 export interface Captured {
   schema: string
@@ -95,6 +94,7 @@ export interface Captured {
   reader?: string
 }
 
+/** What a pipeline wants of a source table: pushed down to the source. */
 export interface Selection {
   mode: ReadMode
   /** In destination order. The stream's schema has exactly these. */

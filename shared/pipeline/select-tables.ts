@@ -4,7 +4,7 @@ import type { ConnectorOptions } from './connector-options.ts'
 import { didYouMean } from './nearest.ts'
 import type { PipelineSpec } from './spec.ts'
 import { mergeTableConfiguration, type TableConfiguration } from './table-configuration.ts'
-import type { TableName } from './table-name.ts'
+import { type TableName, tableNameText } from './table-name.ts'
 
 /** A chosen source table before its columns are decided. */
 export interface SelectedTable {
@@ -134,10 +134,9 @@ const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase()
 
 function markTaken(selected: readonly SelectedTable[], wasRead: WasRead): SelectedTable[] {
   // Names that differ only in case are one: on a disk that ignores case, and in every catalog that does.
-  const nameOf = ({ destination: { catalog, schema, table } }: SelectedTable) => `${catalog}.${schema}.${table}`
-  const rivals = Map.groupBy(selected, (each) => nameOf(each).toLowerCase())
+  const rivals = Map.groupBy(selected, ({ destination }) => tableNameText(destination).toLowerCase())
   return selected.map((each) => {
-    const name = nameOf(each)
+    const name = tableNameText(each.destination)
     const all = rivals.get(name.toLowerCase())!
     const first = all.find(({ destination, source }) => wasRead(destination, source))
     if (all.length === 1 || first === each) return each

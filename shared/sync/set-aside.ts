@@ -1,5 +1,6 @@
 import type { Row } from '../core/change.ts'
 import { type QuarantinedRow, readQuarantine } from '../load/read-quarantine.ts'
+import type { TableName } from '../pipeline/table-name.ts'
 import type { Field } from '../schema/types.ts'
 import { canonicalOf, exactJson } from './canonical.ts'
 import { keyText } from './compare.ts'
@@ -10,7 +11,7 @@ import { unescaped } from './compare-rows.ts'
  * read any more, are not among them.
  */
 export async function keysSetAside(
-  table: { catalog: string; schema: string; table: string },
+  table: TableName,
   fields: readonly Field[],
   key: readonly string[],
   ports: Parameters<typeof readQuarantine>[1],
